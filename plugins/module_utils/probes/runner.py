@@ -1,0 +1,130 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run all probes of a host side by side and make one record of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, gather
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import Prepared
+
+# A probe gets this much less than its child, so that it can say itself what it was waiting for.
+GRACE = 0.25
+# How many changes of status a check remembers; more than this in a day is flapping whatever the number.
+FLAPS = 20
+
+AREA = Area(
+    "check",
+    rules={
+        "check.deadline": Rule(
+            title=Text("Probe within its time", "探测按时完成"),
+            fix=Text(
+                "Find out what hangs (evidence names the probe): a mount, a resolver, a full disk. Run the playbook again; "
+                "raise the probe's timeout only if the host is merely slow.",
+                "查明卡住的对象（证据中有探测名称）：挂载点、域名解析或磁盘。然后重新运行；只有主机确实较慢时才调大该探测的 timeout。",
+            ),
+        ),
+        "check.error": Rule(
+            title=Text("Probe could run", "探测可以运行"),
+            fix=Text(
+                "The probe itself failed; the evidence holds the error. Repair what it names, or report it as a bug.",
+                "探测自身出错，证据中有错误信息。请修复其所指问题，或作为缺陷上报。",
+            ),
+        ),
+        "check.duration": Rule(
+            title=Text("Duration of the checks", "检查耗时"),
+            fix=Text(
+                "See which probe is slow (duration_ms of its checks) and what the host is busy with.",
+                "查看哪个探测较慢（各检查的 duration_ms），以及主机正忙于什么。",
+            ),
+            warn="5",
+            crit="20",
+            uom="s",
+            source="self check: a shift must not exceed 20 s per host",
+        ),
+    },
+    sentences={
+        "check.timeout": Text(
+            "{item}: no result within {seconds:.1f} s, ended", "{item}：{seconds:.1f} 秒内没有结果，已终止"
+        ),
+        "check.broken": Text("{item}: the probe failed: {error}", "{item}：探测失败：{error}"),
+        "check.took": Text("all probes took {value:.2f} s", "全部探测耗时 {value:.2f} 秒"),
+    },
+)
+
+
+def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: float) -> ProbeResult:
+    """Run every probe in a child of its own, all at once, and none beyond ``seconds``.
+
+    ``previous`` is the state this function returned at the last run of the host, or empty.
+    """
+    start = time.monotonic()
+    now = datetime.now(timezone.utc)
+    states = previous.get("probes", {})
+    children = [_start(probe, states.get(probe.key, {}), min(probe.timeout, seconds)) for probe in probes]
+    checks: list[Check] = []
+    kept: dict[str, Any] = {}
+    for probe, outcome in zip(probes, gather(children)):
+        found, state = _read(probe, outcome, states.get(probe.key, {}))
+        for check in found:
+            check.labels = {**probe.spec["labels"], **check.labels}
+            check.source = check.source or probe.spec["kind"]
+            check.duration_ms = round(outcome.seconds * 1000, 1)
+        checks += found
+        kept[probe.key] = state
+    checks.append(AREA.reporter(source="runner").measure("check.duration", time.monotonic() - start, "check.took"))
+    seen = _remember(checks, previous.get("seen", {}), now)
+    return ProbeResult(checks, {"version": 1, "at": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "probes": kept, "seen": seen})
+
+
+def _start(probe: Prepared, previous: Mapping[str, Any], seconds: float) -> Child:
+    def work() -> dict[str, Any]:
+        result = probe.module.probe(probe.spec, previous, Deadline(max(seconds - GRACE, seconds / 2)))
+        return {"checks": [check.as_dict() for check in result.checks], "state": result.state}
+
+    return Child(work, seconds)
+
+
+def _read(probe: Prepared, outcome: Outcome, previous: Mapping[str, Any]) -> tuple[list[Check], Any]:
+    """Turn a child's outcome into checks; a probe that gave no state keeps its last one, so that no delta is lost."""
+    if outcome.timed_out or outcome.error:
+        say = AREA.reporter(source="runner")
+        if outcome.timed_out:
+            found = say.find(
+                "check.deadline",
+                Status.UNKNOWN,
+                "check.timeout",
+                item=probe.key,
+                reason="timeout",
+                seconds=outcome.seconds,
+            )
+        else:
+            lines = outcome.error.strip().splitlines()
+            found = say.find(
+                "check.error", Status.UNKNOWN, "check.broken", item=probe.key, error=lines[-1], evidence=lines[-6:]
+            )
+        return [found], dict(previous)
+    return [Check.from_dict(data) for data in outcome.value["checks"]], outcome.value["state"]
+
+
+def _remember(checks: list[Check], seen: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Fill in since, previous status and flaps of each check, and return what the next run needs for the same."""
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    day_ago = (now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    result = {}
+    for check in checks:
+        status, since, changes = seen.get(check.key, (None, stamp, []))
+        if status is not None and status != check.status:
+            since, changes = stamp, [*changes, stamp]
+        changes = [moment for moment in changes if moment >= day_ago][-FLAPS:]
+        check.since, check.prev_status, check.flaps_24h = since, status, len(changes)
+        result[check.key] = [int(check.status), since, changes]
+    return result
