@@ -20,6 +20,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registr
 GRACE = 0.25
 # How many changes of status a check remembers; more than this in a day is flapping whatever the number.
 FLAPS = 20
+# Each shift asks other probes, and a monthly one comes back after a month: state waits that long, then it is dropped.
+KEEP_DAYS = 40
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 AREA = Area(
     "check",
@@ -68,21 +71,22 @@ def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: flo
     """
     start = time.monotonic()
     now = datetime.now(timezone.utc)
-    states = previous.get("probes", {})
-    children = [_start(probe, states.get(probe.key, {}), min(probe.timeout, seconds)) for probe in probes]
+    stamp, oldest = now.strftime(STAMP), (now - timedelta(days=KEEP_DAYS)).strftime(STAMP)
+    states = {key: kept for key, kept in previous.get("probes", {}).items() if kept["at"] >= oldest}
+    before = {probe.key: states.get(probe.key, {}).get("state", {}) for probe in probes}
+    children = [_start(probe, before[probe.key], min(probe.timeout, seconds)) for probe in probes]
     checks: list[Check] = []
-    kept: dict[str, Any] = {}
     for probe, outcome in zip(probes, gather(children)):
-        found, state = _read(probe, outcome, states.get(probe.key, {}))
+        found, state = _read(probe, outcome, before[probe.key])
         for check in found:
             check.labels = {**probe.spec["labels"], **check.labels}
             check.source = check.source or probe.spec["kind"]
             check.duration_ms = round(outcome.seconds * 1000, 1)
         checks += found
-        kept[probe.key] = state
+        states[probe.key] = {"at": stamp, "state": state}
     checks.append(AREA.reporter(source="runner").measure("check.duration", time.monotonic() - start, "check.took"))
     seen = _remember(checks, previous.get("seen", {}), now)
-    return ProbeResult(checks, {"version": 1, "at": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "probes": kept, "seen": seen})
+    return ProbeResult(checks, {"version": 1, "at": stamp, "probes": states, "seen": seen})
 
 
 def _start(probe: Prepared, previous: Mapping[str, Any], seconds: float) -> Child:
@@ -116,15 +120,18 @@ def _read(probe: Prepared, outcome: Outcome, previous: Mapping[str, Any]) -> tup
 
 
 def _remember(checks: list[Check], seen: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Fill in since, previous status and flaps of each check, and return what the next run needs for the same."""
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    day_ago = (now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    result = {}
+    """Fill in since, previous status and flaps of each check; return what the next run needs for the same.
+
+    A check that was not looked at this time keeps its entry ``[status, since, changes, looked at]``.
+    """
+    stamp = now.strftime(STAMP)
+    day_ago, oldest = ((now - timedelta(days=days)).strftime(STAMP) for days in (1, KEEP_DAYS))
+    result = {key: entry for key, entry in seen.items() if entry[3] >= oldest}
     for check in checks:
-        status, since, changes = seen.get(check.key, (None, stamp, []))
+        status, since, changes, _looked = seen.get(check.key, (None, stamp, [], stamp))
         if status is not None and status != check.status:
             since, changes = stamp, [*changes, stamp]
         changes = [moment for moment in changes if moment >= day_ago][-FLAPS:]
         check.since, check.prev_status, check.flaps_24h = since, status, len(changes)
-        result[check.key] = [int(check.status), since, changes]
+        result[check.key] = [int(check.status), since, changes, stamp]
     return result
