@@ -1,0 +1,71 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decisions on check runs: the record of a run, whether it is bad enough to fail, what to tell the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from functools import wraps
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import findings, make_envelope, reached
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import shift_at
+
+# A terminal shows this many findings of a host at the end of a run; the report has them all.
+VERDICT_LINES = 8
+
+
+def _readable(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def filtered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except OpsError as exc:
+            raise AnsibleFilterError(f"{function.__name__}: {exc}") from exc
+
+    return filtered
+
+
+@_readable
+def ops_shift(zone: str, now: str | None = None) -> str:
+    """Return the shift it is in a time zone; see ops_shift.yml."""
+    moment = datetime.fromisoformat(now.replace("Z", "+00:00")) if now else datetime.now(timezone.utc)
+    return shift_at(moment, zone)
+
+
+@_readable
+def ops_envelope(
+    result: Mapping[str, Any], host: str, run_id: str, phase: str, started: str, previous: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the record of a run on one host; see ops_envelope.yml."""
+    return make_envelope(result, host, run_id, phase, started, previous or {})
+
+
+@_readable
+def ops_reached(envelope: Mapping[str, Any], fail_on: str = "critical") -> bool:
+    """Tell whether a run is bad enough to fail; see ops_reached.yml."""
+    return reached(envelope, fail_on)
+
+
+@_readable
+def ops_verdict(envelope: Mapping[str, Any], locale: str = "en") -> str:
+    """Return the findings of a run as lines of text, worst first; see ops_verdict.yml."""
+    found = by_severity(findings(Check.from_dict(data) for data in envelope["checks"]))
+    lines = [f"{Status(check.status).name} {check.id} {check.item}: {summary(check, locale)}" for check in found]
+    if len(lines) > VERDICT_LINES:
+        lines[VERDICT_LINES:] = [f"+{len(lines) - VERDICT_LINES}"]
+    return "\n".join(lines)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Map names to functions."""
+        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_reached, ops_verdict)}
