@@ -1,0 +1,46 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The message catalogue: every sentence, title and advice of all areas, in both languages."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text, merge
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
+
+LOCALES = ("en", "zh")
+
+
+def areas() -> list[Area]:
+    """Return every area there is, each once."""
+    probes = [module.AREA for module in registry.KINDS.values()]
+    found = [envelope.AREA, runner.AREA, words.AREA, *probes]
+    return list({id(area): area for area in found}.values())
+
+
+@lru_cache(maxsize=1)
+def _merged() -> tuple[dict[str, Rule], dict[str, Text]]:
+    return merge(areas())
+
+
+def summary(check: Check, locale: str) -> str:
+    """Return a check's sentence in a locale; one that this version does not know stays as the host wrote it."""
+    text = _merged()[1].get(check.message)
+    return text.render(locale, check.params) if text else check.summary
+
+
+def title(check_id: str, locale: str) -> str:
+    """Return what a check is called; its id when this version does not know it."""
+    rule = _merged()[0].get(check_id)
+    return rule.title.render(locale, {}) if rule else check_id
+
+
+def fix(check: Check, locale: str) -> str:
+    """Return what to do about a finding; empty when there is nothing to do or this version does not know."""
+    rule = _merged()[0].get(check.fix)
+    return rule.fix.render(locale, check.params) if rule else ""
