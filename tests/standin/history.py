@@ -1,0 +1,135 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host has that has been running for weeks: a database, rotated logs, backups.
+
+Used by the installer for lab hosts and by the demo sandbox. Run times are given by the caller: no clock is read here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+APPLICATION = Path(__file__).resolve().parent / "application"
+sys.path.insert(0, str(APPLICATION))
+
+from bilingual_tutor.storage import database  # noqa: E402
+
+BACKUP_DAYS = 3
+ROTATED_DAYS = 3
+
+APPLICATION_LINE = "{stamp} - bilingual_tutor - INFO - 数据库已打开\n"
+ACCESS_LINE = '127.0.0.1 - - [{clf}] "GET /api/health HTTP/1.0" 200 70 "-" "curl/7.88.1"\n'
+GUNICORN_LINE = "[{stamp} +0000] [411] [INFO] Booting worker with pid: 411\n"
+LOGS = {
+    "bilingual_tutor.log": APPLICATION_LINE,
+    "gunicorn_access.log": ACCESS_LINE,
+    "gunicorn_error.log": GUNICORN_LINE,
+    "nginx_access.log": ACCESS_LINE,
+}
+
+
+def write_database(path: Path, now: datetime) -> None:
+    """Create the application's database unless there is one."""
+    if not path.exists():
+        database.create(path, now)
+
+
+def write_rotated_logs(directory: Path, now: datetime) -> None:
+    """Leave the logs of the last days as logrotate would, with ``delaycompress``."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for name, line in LOGS.items():
+        for day in range(1, ROTATED_DAYS + 1):
+            until = midnight - timedelta(days=day - 1)
+            moments = [until - timedelta(hours=hour) for hour in range(24, 0, -1)]
+            text = "".join(
+                line.format(stamp=f"{moment:%Y-%m-%d %H:%M:%S}", clf=f"{moment:%d/%b/%Y:%H:%M:%S +0000}")
+                for moment in moments
+            ).encode()
+            if day == 1:
+                write_dated(directory / f"{name}.1", text, until)
+            else:
+                write_dated(directory / f"{name}.{day}.gz", gzip.compress(text, mtime=0), until)
+
+
+def write_logrotate_status(path: Path, logs: Path, now: datetime) -> None:
+    """Write logrotate's state file: every log of the application was rotated at the last midnight."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    lines = ["logrotate state -- version 2"]
+    lines += [f'"{logs / name}" {now.year}-{now.month}-{now.day}-0:0:0' for name in LOGS]
+    write_dated(path, ("\n".join(lines) + "\n").encode(), midnight)
+
+
+def write_backups(source: Path, directory: Path, now: datetime, recorded: Path) -> None:
+    """Leave the snapshots of the last nights (02:00 UTC) with their manifests, and ``learning_latest.db``.
+
+    ``recorded`` is what the manifests call the source: its path on the host that the files are for.
+    """
+    last = now.replace(hour=2, minute=0, second=0, microsecond=0)
+    if last > now:
+        last -= timedelta(days=1)
+    nights = [last - timedelta(days=day) for day in range(BACKUP_DAYS)]
+    snapshots = [directory / f"learning_{night:%Y%m%d_%H%M%S}.db" for night in nights]
+    for path, night in zip(snapshots, nights):
+        write_snapshot(source, path, night, recorded)
+    latest = directory / "learning_latest.db"
+    if not latest.is_symlink() or os.readlink(latest) != snapshots[0].name:
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(snapshots[0].name)
+
+
+def write_snapshot(source: Path, path: Path, created: datetime, recorded: Path) -> None:
+    """Copy a database as a snapshot of that moment, with its manifest; an existing one is left as it is."""
+    manifest = path.with_name(f"{path.name}.manifest.json")
+    if manifest.exists():
+        return
+    path.unlink(missing_ok=True)  # a copy without a manifest is what an interrupted run left
+    # Not read-only: a read-only connection leaves its -wal and -shm behind, here with a foreign owner.
+    with closing(sqlite3.connect(f"file:{source}?mode=rw", uri=True)) as live:
+        live.execute("VACUUM INTO ?", (str(path),))
+    text = json.dumps(describe(path, recorded, created), indent=2, ensure_ascii=False, sort_keys=True)
+    set_time(path, created)
+    write_dated(manifest, f"{text}\n".encode(), created)
+
+
+def describe(path: Path, source: Path, created: datetime) -> dict[str, Any]:
+    """Return the manifest of a snapshot."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as copy:
+        schema = copy.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name").fetchall()
+        tables = [row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+        tables = [table for table in tables if not table.startswith("sqlite_")]
+        newest = [copy.execute(f"SELECT max(created_at) FROM {table}").fetchone()[0] for table in tables]
+        return {
+            "schema": "ops.snapshot/1",
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+            "source": str(source),
+            "created": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+            "page_size": copy.execute("PRAGMA page_size").fetchone()[0],
+            "user_version": copy.execute("PRAGMA user_version").fetchone()[0],
+            "schema_sha256": hashlib.sha256("\n".join(row[0] for row in schema).encode()).hexdigest(),
+            "rows": {table: copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables},
+            "newest": max(filter(None, newest), default=None),
+            "tools": {"sqlite": sqlite3.sqlite_version, "python": ".".join(map(str, sys.version_info[:3]))},
+        }
+
+
+def write_dated(path: Path, content: bytes, moment: datetime) -> None:
+    """Write a file of that age, unless it is there already."""
+    if not path.is_file() or path.read_bytes() != content:
+        path.write_bytes(content)
+        set_time(path, moment)
+
+
+def set_time(path: Path, moment: datetime) -> None:
+    """Date a file back."""
+    os.utime(path, (moment.timestamp(), moment.timestamp()))
