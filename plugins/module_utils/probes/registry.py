@@ -18,8 +18,10 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http
 
 KINDS: dict[str, ModuleType] = {
+    "http": http,
 }
 
 COMMON_OPTIONS: dict[str, dict[str, Any]] = {
