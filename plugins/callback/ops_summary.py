@@ -1,0 +1,167 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Print the table of all checks of a run at its end."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: ops_summary
+type: aggregate
+short_description: Show the findings of all checks at the end of a run
+version_added: 0.1.0
+author:
+  - Bilingual Tutor Operations (@bilingual-tutor)
+description:
+  - Collects the checks (schema C(ops.check/1)) from the results of all tasks and prints one table at the end of the run.
+    Hosts that could not be reached come first, then the findings, worst first, each with what to do next; healthy checks
+    are counted.
+  - Prints nothing when a run had neither checks nor unreachable hosts.
+  - Shows each status by colour and by shape. With E(NO_COLOR) or an output that is not UTF-8 the shapes are ASCII.
+requirements:
+  - Enable it with C(callbacks_enabled = bilingual_tutor.ops.ops_summary) in the section C([defaults]) of C(ansible.cfg).
+options:
+  locale:
+    description:
+      - Language of the table, English or Chinese.
+      - Without it the variable C(ops_locale) of the first host decides, then English.
+    type: str
+    choices: [en, zh]
+    env:
+      - name: OPS_LOCALE
+    ini:
+      - section: ops_summary
+        key: locale
+"""
+
+EXAMPLES = r"""
+ansible.cfg: |
+  [defaults]
+  callbacks_enabled = bilingual_tutor.ops.ops_summary
+  [ops_summary]
+  locale = zh
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import LOCALES
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
+
+COLOURS = {
+    Status.OK: C.COLOR_OK,
+    Status.WARNING: C.COLOR_CHANGED,
+    Status.CRITICAL: C.COLOR_ERROR,
+    Status.UNKNOWN: C.COLOR_WARN,
+    Status.SKIPPED: C.COLOR_SKIP,
+}
+
+
+def _never_raises(hook: Callable[..., None]) -> Callable[..., None]:
+    """Turn whatever goes wrong into a warning: a table must not disturb the run it tells about."""
+
+    @wraps(hook)
+    def guarded(self: CallbackModule, *args: Any, **kwargs: Any) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as exc:  # noqa: BLE001 - of another plugin, of a host, of a terminal: none is worth the run
+            self._display.warning(f"ops_summary: {type(exc).__name__}: {exc}")
+
+    return guarded
+
+
+class CallbackModule(CallbackBase):
+    """Collects checks while the run goes on; prints at its end."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "bilingual_tutor.ops.ops_summary"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begin = time.monotonic()
+        self._play: Any = None
+        self._first_host: Any = None
+        # Host name -> (id, item) -> check: a check that two tasks return counts once, as the later one saw it.
+        self._checks: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+        self._unreachable: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
+
+    @_never_raises
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self._begin = time.monotonic()
+
+    @_never_raises
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self._play = play
+
+    @_never_raises
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._collect(result)
+
+    @_never_raises
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        self._collect(result)
+        if not ignore_errors:
+            self._failed[result.host.name] = str(result.result.get("msg", ""))
+
+    @_never_raises
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._first_host = self._first_host or result.host
+        self._unreachable[result.host.name] = str(result.result.get("msg", ""))
+
+    @_never_raises
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if not self._checks and not self._unreachable:
+            return
+        lines = terminal.render(
+            self._envelopes(),
+            locale=self._locale(),
+            plain=bool(C.ANSIBLE_NOCOLOR),
+            encoding=getattr(sys.stdout, "encoding", None) or "utf-8",
+            seconds=time.monotonic() - self._begin,
+            # A failure that a rescue caught is not one of the run.
+            failed={host: message for host, message in self._failed.items() if host in stats.failures},
+        )
+        self._display.display("")
+        for line in lines:
+            self._display.display(line.text, color=None if line.status is None else COLOURS[line.status])
+
+    def _collect(self, result: Any) -> None:
+        self._first_host = self._first_host or result.host
+        data = result.result
+        items = data.get("results")
+        for part in [data, *(items if isinstance(items, list) else [])]:
+            checks = part.get("checks") if isinstance(part, dict) else None
+            found = [check for check in checks if _is_check(check)] if isinstance(checks, list) else []
+            if found:
+                seen = self._checks.setdefault(result.host.name, {})
+                seen.update({(check["id"], str(check.get("item", ""))): check for check in found})
+                self._unreachable.pop(result.host.name, None)
+
+    def _envelopes(self) -> list[dict[str, Any]]:
+        looked_at = [{"host": host, "checks": list(checks.values())} for host, checks in self._checks.items()]
+        gone = [
+            make_envelope({"unreachable": True, "msg": message}, host, "", "", "", {})
+            for host, message in self._unreachable.items()
+        ]
+        return [*gone, *looked_at]
+
+    def _locale(self) -> str:
+        chosen = self.get_option("locale")
+        if not chosen and self._play and self._first_host:
+            manager = self._play.get_variable_manager()
+            chosen = manager.get_vars(play=self._play, host=self._first_host, include_hostvars=False).get("ops_locale")
+        return str(chosen) if chosen in LOCALES else "en"
+
+
+def _is_check(data: Any) -> bool:
+    return isinstance(data, dict) and isinstance(data.get("id"), str) and "status" in data

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Markdown, for a ticket, a wiki or a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.symbols import symbol
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import WORST_FIRST, Run, read
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import named, status_word, word
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()!|~<>&$])")
+# At the beginning of a line these start a list, a heading or a rule.
+_LEADING = re.compile(r"^([-+=#]|\d+[.)])")
+_LINK = re.compile(r"(?i)\b(https?|ftp)(:)(//)|(www)(\.)|(@)")
+
+
+def escape(text: str) -> str:
+    """Write a text so that Markdown shows it as it is: no markup, no HTML, no table cell, no link."""
+    escaped = _SPECIAL.sub(lambda m: f"&#{ord(m[1])};" if m[1] in "<>&" else f"\\{m[1]}", text)
+    escaped = _LEADING.sub(lambda m: f"{m[1][:-1]}\\{m[1][-1]}", escaped)
+    # Links are found without any markup; an entity in the middle keeps a host's text from becoming one.
+    return _LINK.sub(lambda m: "".join(f"&#{ord(p)};" if p in (":", ".", "@") else p for p in m.groups() if p), escaped)
+
+
+def render(envelopes: Iterable[Mapping[str, Any]], locale: str = "en") -> str:
+    """Render a run of one or more hosts."""
+    run = read(envelopes)
+    return "\n".join([*_header(run, locale), *_findings(run, locale), *_hosts(run, locale)]).rstrip() + "\n"
+
+
+def _header(run: Run, locale: str) -> list[str]:
+    state = word("verdict.empty", locale) if not run.checks else word(f"verdict.{run.worst.name.lower()}", locale)
+    tally = " · ".join(f"{status_word(status, locale)} {run.counts[status.name.lower()]}" for status in WORST_FIRST)
+    lines = [
+        f"# {word('title', locale)} {symbol(run.worst)} {status_word(run.worst, locale)}",
+        "",
+        f"{state}. {tally}" if locale == "en" else f"{state}。{tally}",
+        "",
+    ]
+    for host in run.hosts[:1]:
+        when = f"{named('phase', host.phase, locale)} {host.started} {host.run_id}"
+        lines += [escape(when.strip()), ""]
+    return lines
+
+
+def _findings(run: Run, locale: str) -> list[str]:
+    if not run.findings:
+        return []
+    lines = [f"## {word('now', locale)}", ""]
+    for host, check in run.findings:
+        since = f" ({word('since', locale)} {escape(check.since)})" if check.since else ""
+        name = " ".join(part for part in (escape(host.name), catalogue.title(check.id, locale), escape(check.item)) if part)
+        lines.append(f"- {symbol(check.status)} **{status_word(check.status, locale)}** {name}{since}")
+        lines.append(f"  {escape(catalogue.summary(check, locale))}")
+        lines += [f"  - {escape(line)}" for line in check.evidence]
+        advice = catalogue.fix(check, locale)
+        if advice:
+            lines.append(f"  - **{word('next', locale)}**: {escape(advice)}")
+    return [*lines, ""]
+
+
+def _hosts(run: Run, locale: str) -> list[str]:
+    if not run.hosts:
+        return []
+    names = [status_word(status, locale) for status in WORST_FIRST]
+    lines = [f"## {word('by_host', locale)}", ""]
+    lines.append(f"| {word('host', locale)} | {word('worst', locale)} | {' | '.join(names)} |")
+    lines.append("|---|---|" + "---:|" * len(names))
+    for host in run.hosts:
+        numbers = " | ".join(str(host.counts[status.name.lower()]) for status in WORST_FIRST)
+        lines.append(f"| {escape(host.name)} | {symbol(host.worst)} {status_word(host.worst, locale)} | {numbers} |")
+    return [*lines, ""]
