@@ -130,16 +130,15 @@ class Reporter:
         warn, crit = self.limits(check_id)
         fixed: dict[str, Any] = {name: rest.pop(name) for name in ("evidence", "min", "max", "labels") if name in rest}
         fixed["evidence"] = list(fixed.get("evidence", ()))
-        params = {"item": item, "value": value, "uom": rule.uom, "warn": warn, "crit": crit, **rest}
-        return Check(
+        check = Check(
             id=check_id,
             group=self.area.group,
             item=item,
             status=status,
             reason=reason,
-            summary=self.area.sentences[sentence].render("en", params),
+            summary="",
             message=sentence,
-            params=params,
+            params=rest,
             value=None if value is None else float(value),
             uom=rule.uom,
             warn=warn,
@@ -148,6 +147,8 @@ class Reporter:
             source=self.source,
             **fixed,
         )
+        check.summary = self.area.sentences[sentence].render("en", check.words)
+        return check
 
 
 def merge(areas: Iterable[Area]) -> tuple[dict[str, Rule], dict[str, Text]]:

@@ -31,7 +31,7 @@ def _merged() -> tuple[dict[str, Rule], dict[str, Text]]:
 def summary(check: Check, locale: str) -> str:
     """Return a check's sentence in a locale; one that this version does not know stays as the host wrote it."""
     text = _merged()[1].get(check.message)
-    return text.render(locale, check.params) if text else check.summary
+    return text.render(locale, check.words) if text else check.summary
 
 
 def title(check_id: str, locale: str) -> str:
@@ -43,4 +43,4 @@ def title(check_id: str, locale: str) -> str:
 def fix(check: Check, locale: str) -> str:
     """Return what to do about a finding; empty when there is nothing to do or this version does not know."""
     rule = _merged()[0].get(check.fix)
-    return rule.fix.render(locale, check.params) if rule else ""
+    return rule.fix.render(locale, check.words) if rule else ""

@@ -141,6 +141,12 @@ class Check:
         return f"{self.id}|{self.item}"
 
     @property
+    def words(self) -> dict[str, Any]:
+        """Values for the sentence: the params, and the fields every sentence may name."""
+        own = {"item": self.item, "value": self.value, "uom": self.uom, "warn": self.warn, "crit": self.crit}
+        return {**own, **self.params}
+
+    @property
     def fingerprint(self) -> str:
         """Identity of the finding: changes when the reason does, so that a new cause is a new finding."""
         return hashlib.sha1(f"{self.id}|{self.item}|{self.reason}".encode(), usedforsecurity=False).hexdigest()
