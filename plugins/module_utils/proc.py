@@ -147,6 +147,19 @@ def open_files(pid: int, proc: str = PROC) -> Iterator[OpenFile]:
             continue
 
 
+def file_limit(pid: int, proc: str = PROC) -> int | None:
+    """Return how many files a process may open (soft RLIMIT_NOFILE), None when unlimited or gone."""
+    try:
+        lines = read(f"{proc}/{pid}/limits").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for line in lines:
+        if line.startswith("Max open files"):
+            soft = line[len("Max open files") :].split()[0]
+            return int(soft) if soft.isdigit() else None
+    return None
+
+
 def socket_owners(inodes: Iterable[int], proc: str = PROC) -> dict[int, list[int]]:
     """Return which processes hold these sockets; those of other users only when we are root."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}

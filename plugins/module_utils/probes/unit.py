@@ -32,6 +32,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl impo
     show,
     unit_name,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, listed
 
 TIMEOUT = 10.0
 # systemd answers in milliseconds; a manager that takes this long hangs.
@@ -472,7 +473,7 @@ def judge_failed(say: Reporter, failed: list[str], declared: list[Declared], ign
         "unit.some_failed",
         value=len(others),
         count=len(others),
-        names=", ".join(others[:5]) + (" ..." if len(others) > 5 else ""),
+        names=listed(others),
         evidence=others,
     )
 
@@ -491,13 +492,3 @@ def _add_journal(checks: list[Check], deadline: Deadline) -> None:
         except OpsError:
             return  # the finding stands without its last words
         check.evidence = [redact(line)[:200] for line in output.stdout.splitlines()[-JOURNAL_LINES:]]
-
-
-def duration(seconds: float | None) -> str:
-    """Write a duration in its largest fitting unit, in letters that both languages read: 12s, 5min, 3h, 12d."""
-    if seconds is None:
-        return "?"
-    for size, letter in ((172800.0, "d"), (7200.0, "h"), (120.0, "min")):
-        if seconds >= size:
-            return f"{seconds / {'d': 86400.0, 'h': 3600.0, 'min': 60.0}[letter]:.0f}{letter}"
-    return f"{seconds:.0f}s"
