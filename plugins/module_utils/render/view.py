@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ TEXT_CHARS = 600
 NAME_CHARS = 160
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]")
-_SPACES = re.compile(r"[ \u00a0]+")
+_SPACES = re.compile(r" +")
 
 
 def clean(text: Any, limit: int = TEXT_CHARS) -> str:
@@ -36,13 +35,9 @@ def clean(text: Any, limit: int = TEXT_CHARS) -> str:
     """
     # Cut before the work: a runaway line of megabytes must not cost seconds.
     line = _ANSI.sub(" ", str(text)[: limit * 4])
-    line = "".join(" " if unicodedata.category(char) in _UNPRINTABLE or char in _NONCHARACTERS else char for char in line)
+    line = "".join(char if char.isprintable() else " " for char in line)
     line = _SPACES.sub(" ", line).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_NONCHARACTERS = frozenset("\ufffe\uffff")
 
 
 def _clean_value(value: Any) -> Any:
