@@ -311,9 +311,7 @@ class Host:
         self._make_link()
         self.cgroup.mkdir(parents=True)
         script = self.directory / "boot.sh"
-        script.write_text(
-            BOOT_SCRIPT.format(cgroup=self.cgroup, root=self.root, machine=self.machine, name=self.name)
-        )
+        script.write_text(BOOT_SCRIPT.format(cgroup=self.cgroup, root=self.root, machine=self.machine, name=self.name))
         with self.log.open("ab") as log:
             subprocess.Popen(
                 ["sh", str(script)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -331,7 +329,9 @@ class Host:
         booted = self.run("systemctl", "is-system-running", "--wait", check=False, seconds=left).stdout.strip()
         if booted != "running":
             failed = self.run("systemctl", "--failed", "--no-legend", "--plain", check=False).stdout.strip()
-            raise LabError(f"{self.name} has booted as {booted!r}, expected 'running'; failed units: {failed or 'none'}")
+            raise LabError(
+                f"{self.name} has booted as {booted!r}, expected 'running'; failed units: {failed or 'none'}"
+            )
 
     def reboot(self) -> None:
         """Reboot the host properly and wait for it."""
@@ -430,7 +430,8 @@ def prepare_machine() -> None:
         raise LabError(f"missing on this machine: {' '.join(missing)}; install them")
     say(f"installing {' '.join(missing)}")
     run("apt-get", "update", "-q", seconds=300)
-    run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy", "--no-install-recommends", *missing, seconds=600)
+    install = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qy", "--no-install-recommends")
+    run(*install, *missing, seconds=600)
 
 
 def print_status(lab: Lab) -> None:
@@ -457,7 +458,9 @@ def build_parser() -> argparse.ArgumentParser:
     execute = commands.add_parser("exec", help="run a command on a host, as root, from outside (no ssh)")
     execute.add_argument("name", metavar="NAME")
     execute.add_argument("words", nargs="+", metavar="CMD", help="the command, after --")
-    commands.add_parser("ssh-config", help="print the path of the ssh configuration: ssh -F $(lab.py ssh-config) tutor1")
+    commands.add_parser(
+        "ssh-config", help="print the path of the ssh configuration: ssh -F $(lab.py ssh-config) tutor1"
+    )
     inventory = commands.add_parser("inventory", help="print an Ansible inventory of the hosts that are up")
     inventory.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
     reboot = commands.add_parser("reboot", help="reboot a host and wait for it")

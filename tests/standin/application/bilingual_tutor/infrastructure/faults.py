@@ -40,7 +40,8 @@ class FaultSwitch:
             start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
             return itertools.repeat(b"<!-- endless -->" * 4096)
         if fault == "slow_drip":
-            start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+            # nginx would hold the drops back until it has a bucketful.
+            start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("X-Accel-Buffering", "no")])
             return drip()
         if fault == "redirect_loop":
             hop = int(environ.get("QUERY_STRING", "").partition("hop=")[2] or 0) + 1
