@@ -173,9 +173,9 @@ class Lab:
                     self.cgroup.rmdir()
             self._write_ssh_files()
 
-    def inventory(self) -> str:
-        """Return an Ansible inventory of the hosts that are up: the first is the primary, all are tutor hosts."""
-        up = [host for host in self.recorded() if host.is_up()]
+    def inventory(self, names: Sequence[str]) -> str:
+        """Return an Ansible inventory of hosts, by default of all that are up; the first is the primary."""
+        up = [self.host(name) for name in names] if names else [host for host in self.recorded() if host.is_up()]
         if not up:
             raise LabError("no host is up: lab.py up")
         lines = ["---", "all:", "  children:", "    tutor:", "      hosts:"]
@@ -188,6 +188,7 @@ class Lab:
             "      vars:",
             "        ansible_user: root",
             "        ansible_python_interpreter: /usr/bin/python3",
+            "        ops_usage_scope: personal_learning",
             f"        ansible_ssh_common_args: -F {self.ssh_config}",
         ]
         return "\n".join(lines) + "\n"
@@ -321,7 +322,7 @@ class Host:
         """Wait until the host has booted and answers ssh; a host that boots with failed units is an error."""
         end = time.monotonic() + BOOT_SECONDS
         try:
-            wait_for(f"{self.name}: init", lambda: (self.cgroup / "payload/init.scope/cgroup.procs").exists(), 10)
+            wait_for(f"{self.name}: init", (self.cgroup / "payload/init.scope/cgroup.procs").exists, 10)
             wait_for(f"{self.name}: ssh at {self.address}", self.speaks, BOOT_SECONDS)
         except LabError as exc:
             raise LabError(f"{exc}; {self.log} ends with:\n{self._console_end()}") from exc
@@ -462,6 +463,7 @@ def build_parser() -> argparse.ArgumentParser:
         "ssh-config", help="print the path of the ssh configuration: ssh -F $(lab.py ssh-config) tutor1"
     )
     inventory = commands.add_parser("inventory", help="print an Ansible inventory of the hosts that are up")
+    inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all that are up")
     inventory.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
     reboot = commands.add_parser("reboot", help="reboot a host and wait for it")
     reboot.add_argument("name", metavar="NAME")
@@ -487,7 +489,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "ssh-config":
             print(lab.ssh_config)
         elif options.command == "inventory":
-            text = lab.inventory()
+            text = lab.inventory(options.names)
             if options.output:
                 options.output.parent.mkdir(parents=True, exist_ok=True)
                 options.output.write_text(text)
