@@ -2,6 +2,7 @@
 # Make .venv with everything the demo and the tests need. Usage: tools/venv.sh VENV
 # Runs on a bare Debian 12 or Ubuntu 24.04: what is missing is installed by apt when root, else named in one line.
 set -eu
+export UV_SYSTEM_CERTS=true # the certificates the rest of the machine trusts, for a mirror inside a company
 
 venv=$1
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -60,4 +61,8 @@ fi
 "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$here/tools/requirements-uv.txt"
 # A package without a wheel for this machine would be compiled, and a compiler need not be there: refuse it here, with its name.
 "$venv/bin/uv" pip install -q -p "$venv/bin/python" --no-build -r "$here/requirements-dev.txt"
+
+# Ansible finds a collection only below .../ansible_collections/NAMESPACE/NAME: a tree with one link stands for it.
+mkdir -p "$here/.tree/ansible_collections/bilingual_tutor"
+ln -sfn ../../.. "$here/.tree/ansible_collections/bilingual_tutor/ops"
 touch "$venv/.complete"

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""For all tests: what runs on a target's Python, and the proof that modules return what their documentation says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# On a target there is ansible.module_utils and nothing else of Ansible, and no library of the controller.
+CONTROLLER = re.compile(
+    r"^\s*(?:import|from) (?:ansible(?!\.module_utils|_collections)\b|yaml\b|jmespath\b|jsonschema\b)|ops\.plugins\.(?:filter|callback|modules)\b",
+    re.MULTILINE,
+)
+# Ansible adds these to the result of any module, or reserves them for every module that fails.
+COMMON = {"ansible_facts", "changed", "deprecations", "diff", "exception", "failed", "invocation", "msg", "warnings"}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "bool": bool,
+    "complex": dict,
+    "dict": dict,
+    "float": (int, float),
+    "int": int,
+    "list": list,
+    "str": str,
+}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what tests the controller's side where there is no controller (see `units oldest target`)."""
+    if collection_path.suffix != ".py" or importlib.util.find_spec("ansible.plugins") is not None:
+        return None
+    if CONTROLLER.search(collection_path.read_text(encoding="utf-8")) and collection_path.name != "conftest.py":
+        return True
+    return None
+
+
+def documented_returns(module: str) -> dict[str, Any]:
+    """Return what the RETURN block of a module promises."""
+    yaml = pytest.importorskip("yaml")
+    found = importlib.import_module(f"ansible_collections.bilingual_tutor.ops.plugins.modules.{module}")
+    return yaml.safe_load(found.RETURN) or {}
+
+
+def disagreements(documented: Mapping[str, Any], seen: Mapping[str, Any], path: str = "") -> list[str]:
+    """Compare one level of a result with its documentation: undocumented, missing and of another type."""
+    wrong = [f"{path}{key} is returned and not in RETURN" for key in sorted(seen.keys() - documented.keys())]
+    for key, entry in documented.items():
+        if key not in seen:
+            if entry.get("returned", "") in ("always", "success"):
+                wrong.append(f"{path}{key} is in RETURN as returned: {entry['returned']}, and was not returned")
+            continue
+        value = seen[key]
+        kind = entry.get("type", "")
+        if kind not in TYPES:
+            wrong.append(f"{path}{key} has the type {kind!r} in RETURN: expected one of {', '.join(TYPES)}")
+        elif value is not None and (not isinstance(value, TYPES[kind]) or (kind == "int" and isinstance(value, bool))):
+            wrong.append(f"{path}{key} is {kind} in RETURN, and {type(value).__name__} was returned: {value!r}")
+        elif entry.get("contains"):
+            for element in value if isinstance(value, list) else [value]:
+                if isinstance(element, Mapping):
+                    wrong += disagreements(entry["contains"], element, f"{path}{key}.")
+    return wrong
+
+
+@pytest.fixture
+def returns_as_documented() -> Callable[[str, Mapping[str, Any]], None]:
+    """Assert that the result of a module that really ran is what its RETURN block says.
+
+    Use it as ``returns_as_documented("redis_stats", result)``. test_docs_true.py fails for a module for which no test
+    does so.
+    """
+
+    def check(module: str, result: Mapping[str, Any]) -> None:
+        assert not result.get("failed"), f"expected the result of a run that worked, seen {result.get('msg')}"
+        documented = documented_returns(module)
+        seen = {key: value for key, value in result.items() if key in documented or key not in COMMON}
+        wrong = sorted(set(disagreements(documented, seen)))
+        assert not wrong, f"{module}: RETURN is not what was returned:\n" + "\n".join(wrong)
+
+    return check
