@@ -100,9 +100,7 @@ class Tree:
         """Append a line to a file such as /etc/passwd, keeping mode and owner."""
         path = self.path(name)
         now = path.stat()
-        self.file(
-            name, path.read_bytes() + line.encode() + b"\n", now.st_mode & 0o7777, (now.st_uid, now.st_gid)
-        )
+        self.file(name, path.read_bytes() + line.encode() + b"\n", now.st_mode & 0o7777, (now.st_uid, now.st_gid))
 
 
 def add_user(tree: Tree) -> tuple[int, int]:
@@ -172,7 +170,9 @@ def lay_system(tree: Tree, owner: tuple[int, int], now: datetime) -> None:
     root = (0, 0)
     deploy = HERE / "deploy"
     tree.directory("etc/systemd/system", 0o755, root)
-    tree.file("etc/systemd/system/bilingual-tutor.service", (deploy / "bilingual-tutor.service").read_bytes(), 0o644, root)
+    tree.file(
+        "etc/systemd/system/bilingual-tutor.service", (deploy / "bilingual-tutor.service").read_bytes(), 0o644, root
+    )
     for unit in UNITS:
         places = (Path("etc/systemd/system"), Path("lib/systemd/system"))
         found = next((place for place in places if tree.path(place / f"{unit}.service").is_file()), None)

@@ -50,12 +50,15 @@ class Cache:
     def _connected(self) -> Any:
         if self._client is None:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
 
             client = redis.Redis(
                 **self._address,
                 socket_timeout=TIMEOUT_SECONDS,
                 socket_connect_timeout=TIMEOUT_SECONDS,
                 decode_responses=True,
+                retry=Retry(NoBackoff(), 0),  # newer clients would try three times more, at a second each
             )
             client.ping()
             try:
