@@ -18,10 +18,11 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, redis
 
 KINDS: dict[str, ModuleType] = {
     "http": http,
+    "redis": redis,
 }
 
 COMMON_OPTIONS: dict[str, dict[str, Any]] = {
