@@ -65,6 +65,7 @@ def prepare(spec: Any) -> Prepared:
         raise OpsError(f"{kind}: timeout is {timeout}: expected a number of seconds above 0")
     try:
         module.AREA.validate(valid["thresholds"])
+        getattr(module, "validate", lambda _spec: None)(valid)  # what an argument spec cannot say: patterns, entries
     except OpsError as exc:
         raise OpsError(f"{kind}: {exc}") from exc
     return Prepared(module, valid, _key(kind, valid, options), timeout, frozenset(result._no_log_values))
