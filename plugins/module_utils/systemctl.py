@@ -15,9 +15,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 
 # What systemd.unit(5) allows in a name, without the globs that systemctl would expand to other units.
 _NAME = re.compile(r"^[A-Za-z0-9:_.\\@-]+$")
-_SUFFIXES = (
-    ".service .socket .device .mount .automount .swap .target .path .timer .slice .scope".split()
-)
+_SUFFIXES = ".service .socket .device .mount .automount .swap .target .path .timer .slice .scope".split()
 _SPAN = re.compile(r"([\d.]+)(y|month|w|d|h|min|ms|us|s)\b")
 # Units of systemd.time(7) in seconds.
 _SPAN_SECONDS = {
@@ -72,7 +70,8 @@ def parse_show(text: str, units: Sequence[str]) -> dict[str, dict[str, str]]:
 def failed_units(timeout: float) -> list[str]:
     """Return the names of all units in state failed; raise OpsError when systemd does not answer."""
     output = run(
-        ["systemctl", "list-units", "--state=failed", "--all", "--full", "--plain", "--no-legend", "--no-pager"], timeout
+        ["systemctl", "list-units", "--state=failed", "--all", "--full", "--plain", "--no-legend", "--no-pager"],
+        timeout,
     )
     if output.rc != 0:
         raise OpsError(f"systemctl list-units: {output.complaint}")

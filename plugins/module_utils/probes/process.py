@@ -101,13 +101,16 @@ AREA = Area(
             "{item}：全部 {total} 个进程被信号暂停，不再响应",
         ),
         "process.some_stopped": Text(
-            "{item}: {count} of {total} processes are stopped by a signal", "{item}：{total} 个进程中有 {count} 个被信号暂停"
+            "{item}: {count} of {total} processes are stopped by a signal",
+            "{item}：{total} 个进程中有 {count} 个被信号暂停",
         ),
         "process.some_stuck": Text(
             "{item}: {count} of {total} processes hang in the kernel (state D)",
             "{item}：{total} 个进程中有 {count} 个卡在内核中（D 状态）",
         ),
-        "process.rss": Text("{item}: {size} resident in {count} processes", "{item}：{count} 个进程共占用 {size} 物理内存"),
+        "process.rss": Text(
+            "{item}: {size} resident in {count} processes", "{item}：{count} 个进程共占用 {size} 物理内存"
+        ),
         "process.fds_used": Text(
             "{item}: {open} of {limit} files open in process {pid} ({value:.0f} %)",
             "{item}：进程 {pid} 已打开 {open}/{limit} 个文件（{value:.0f}%）",
@@ -226,13 +229,17 @@ def _from_pidfile(say: Reporter, wanted: Wanted, processes: Mapping[int, proc.Pr
     except OSError as exc:
         error = exc.strerror or str(exc)
         raise Gone(
-            say.find("process.count", Status.UNKNOWN, "process.pidfile_unreadable", reason="denied", error=error, **words)
+            say.find(
+                "process.count", Status.UNKNOWN, "process.pidfile_unreadable", reason="denied", error=error, **words
+            )
         ) from None
     pid = int(text[0]) if text and text[0].isdigit() else 0
     one = processes.get(pid)
     if one is None or one.state in "ZX":
         raise Gone(
-            say.find("process.count", Status.CRITICAL, "process.pidfile_stale", reason="missing", value=0, pid=pid, **words)
+            say.find(
+                "process.count", Status.CRITICAL, "process.pidfile_stale", reason="missing", value=0, pid=pid, **words
+            )
         )
     foreign_name = wanted.comm and one.comm != wanted.comm[:15]
     foreign_line = wanted.cmdline and not wanted.cmdline.search(proc.cmdline(pid))
@@ -269,7 +276,13 @@ def judge(say: Reporter, wanted: Wanted, members: list[proc.Process], deadline: 
         resident = sum(one.rss for one in living)
         checks.append(
             say.measure(
-                "process.memory", resident, "process.rss", item=wanted.name, size=size(resident), count=len(living), min=0
+                "process.memory",
+                resident,
+                "process.rss",
+                item=wanted.name,
+                size=size(resident),
+                count=len(living),
+                min=0,
             )
         )
         checks += _held(say, wanted, living)

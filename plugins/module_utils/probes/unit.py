@@ -102,7 +102,10 @@ AREA = Area(
         ),
         "unit.enabled": Rule(
             title=Text("Unit starts at boot as declared", "开机自启与声明一致"),
-            fix=Text("`systemctl enable UNIT` or `systemctl disable UNIT`.", "执行 `systemctl enable UNIT` 或 `systemctl disable UNIT`。"),
+            fix=Text(
+                "`systemctl enable UNIT` or `systemctl disable UNIT`.",
+                "执行 `systemctl enable UNIT` 或 `systemctl disable UNIT`。",
+            ),
         ),
         "unit.reload_needed": Rule(
             title=Text("systemd knows the unit file on disk", "systemd 已加载磁盘上的单元文件"),
@@ -167,7 +170,9 @@ AREA = Area(
         "unit.missing": Text("{item} is not installed", "{item} 未安装"),
         "unit.broken_file": Text("{item}: its unit file cannot be used ({load})", "{item}：单元文件无法使用（{load}）"),
         "unit.is_masked": Text("{item} is masked: nothing can start it", "{item} 已被屏蔽（masked），无法启动"),
-        "unit.restarts_some": Text("{item}: {count} automatic restarts {window}", "{item}：{window_zh}自动重启 {count} 次"),
+        "unit.restarts_some": Text(
+            "{item}: {count} automatic restarts {window}", "{item}：{window_zh}自动重启 {count} 次"
+        ),
         "unit.restarts_none": Text("{item}: no automatic restart", "{item}：无自动重启"),
         "unit.restarted_by_hand": Text(
             "{item} was restarted on purpose since the last run", "{item} 自上次检查后被人为重启"
@@ -177,14 +182,13 @@ AREA = Area(
             "{item}：全部 {total} 个进程被信号暂停，不再响应任何请求",
         ),
         "unit.some_stopped": Text(
-            "{item}: {count} of {total} processes are stopped by a signal", "{item}：{total} 个进程中有 {count} 个被信号暂停"
+            "{item}: {count} of {total} processes are stopped by a signal",
+            "{item}：{total} 个进程中有 {count} 个被信号暂停",
         ),
         "unit.is_frozen": Text("{item} is frozen ({state})", "{item} 已被冻结（{state}）"),
         "unit.not_stopped": Text("{item}: none of {total} processes is stopped", "{item}：{total} 个进程均未被暂停"),
         "unit.enabled_as_declared": Text("{item} is {state} as declared", "{item} 为 {state}，与声明一致"),
-        "unit.enabled_differs": Text(
-            "{item} is {state}, declared is {wanted}", "{item} 为 {state}，声明为 {wanted}"
-        ),
+        "unit.enabled_differs": Text("{item} is {state}, declared is {wanted}", "{item} 为 {state}，声明为 {wanted}"),
         "unit.reload_not_needed": Text("{item}: the unit file on disk is loaded", "{item}：磁盘上的单元文件已加载"),
         "unit.reload_is_needed": Text(
             "{item}: the unit file changed on disk and is not loaded", "{item}：磁盘上的单元文件已改动但未加载"
@@ -378,10 +382,16 @@ def _loaded(
     file_state = shown.get("UnitFileState", "")
     if unit.enabled is not None:
         wanted = "enabled" if unit.enabled else "disabled"
-        right = file_state in ("enabled", "enabled-runtime", "alias") if unit.enabled else not file_state.startswith("enabled")
+        right = (
+            file_state in ("enabled", "enabled-runtime", "alias")
+            if unit.enabled
+            else not file_state.startswith("enabled")
+        )
         status, sentence = (Status.OK, "as_declared") if right else (Status.WARNING, "differs")
         checks.append(
-            say.find("unit.enabled", status, f"unit.enabled_{sentence}", item=unit.name, state=file_state, wanted=wanted)
+            say.find(
+                "unit.enabled", status, f"unit.enabled_{sentence}", item=unit.name, state=file_state, wanted=wanted
+            )
         )
     stale = shown.get("NeedDaemonReload") == "yes"
     status, sentence = (Status.WARNING, "unit.reload_is_needed") if stale else (Status.OK, "unit.reload_not_needed")
@@ -486,7 +496,14 @@ def _add_journal(checks: list[Check], deadline: Deadline) -> None:
             continue
         try:
             output = run(
-                ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={JOURNAL_LINES}", f"--unit={check.item}"],
+                [
+                    "journalctl",
+                    "--no-pager",
+                    "--quiet",
+                    "--output=cat",
+                    f"--lines={JOURNAL_LINES}",
+                    f"--unit={check.item}",
+                ],
                 deadline.sooner(JOURNAL_SECONDS).remaining(),
             )
         except OpsError:
