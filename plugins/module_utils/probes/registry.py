@@ -18,11 +18,14 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, redis
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, port, process, redis, unit
 
 KINDS: dict[str, ModuleType] = {
     "http": http,
+    "port": port,
+    "process": process,
     "redis": redis,
+    "unit": unit,
 }
 
 COMMON_OPTIONS: dict[str, dict[str, Any]] = {
