@@ -67,7 +67,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "urls": {
         "type": "list",
         "elements": "dict",
-        "default": [],
         "options": {**_ENDPOINT, "url": {"type": "str", "required": True}, "name": {"type": "str", "default": ""}},
     },
     "phases": {"type": "bool", "default": False},

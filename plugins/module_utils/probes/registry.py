@@ -18,10 +18,11 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, port, process, redis, unit
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, log, port, process, redis, unit
 
 KINDS: dict[str, ModuleType] = {
     "http": http,
+    "log": log,
     "port": port,
     "process": process,
     "redis": redis,
