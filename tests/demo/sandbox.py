@@ -213,6 +213,7 @@ class Sandbox:
             "user": user(),
             "url": loopback(ports["nginx" if nginx else "gunicorn"]),
             "ports": ports,
+            "listen": [{"port": port, "scope": "loopback", "name": name} for name, port in ports.items()],
             "pidfiles": {name: str(self.run / f"{name}.pid") for name in commands},
             "processes": {},
         }

@@ -1,0 +1,249 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make demo``: bring up the sandbox, run the daily checks of the three shifts on it, show what they found.
+
+Ends with 0 when every check is well, with 1 otherwise. Everything it writes is below ``.demo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sandbox import REPOSITORY, Sandbox, SandboxError
+
+TREE = REPOSITORY / ".tree"
+SHIFTS = ("morning", "afternoon", "evening")
+PLAYBOOK = "bilingual_tutor.ops.daily_checks"
+PLAYBOOK_SECONDS = 60
+TAIL = 30
+
+GREEN, YELLOW, RED, GREY, BOLD = "32", "33", "31", "90", "1"
+# By the numbers of Status: ok, warning, critical, unknown, skipped.
+COLOURS = (GREEN, YELLOW, RED, YELLOW, GREY)
+
+TEXTS = {
+    "en": {
+        "title": "Bilingual Tutor operations: the three daily checks, on a sandbox",
+        "sandbox": "sandbox",
+        "morning": "morning",
+        "afternoon": "afternoon",
+        "evening": "evening",
+        "started": "started",
+        "running": "was running",
+        "counts": "{ok} ok, {warning} warning, {critical} critical, {unknown} unknown, {skipped} skipped",
+        "ended": "the run ended with {code}; the end of {log}:",
+        "report": "Report",
+        "data": "Data",
+        "again": "Again: the report then tells what changed",
+        "fault": "See a fault being found",
+        "stop": "Stop the sandbox",
+        "green": "All is well.",
+        "red": "Not all is well: see above.",
+    },
+    "zh": {
+        "title": "双语导师系统运维：在沙箱中执行三班每日检查",
+        "sandbox": "沙箱",
+        "morning": "上午",
+        "afternoon": "下午",
+        "evening": "晚间",
+        "started": "已启动",
+        "running": "已在运行",
+        "counts": "正常 {ok}，警告 {warning}，严重 {critical}，未知 {unknown}，跳过 {skipped}",
+        "ended": "运行以 {code} 结束，{log} 末尾内容：",
+        "report": "报告",
+        "data": "数据",
+        "again": "再次运行，报告会列出变化",
+        "fault": "注入故障，看它如何被发现",
+        "stop": "停止沙箱",
+        "green": "一切正常。",
+        "red": "存在异常，见上。",
+    },
+}
+
+
+class Screen:
+    """What the demo prints: plain lines, coloured on a terminal."""
+
+    def __init__(self, locale: str) -> None:
+        self.texts = TEXTS[locale]
+        self._colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def line(self, text: str = "", colour: str = "") -> None:
+        """Print a line."""
+        print(f"\033[{colour}m{text}\033[0m" if colour and self._colour else text, flush=True)
+
+    def step(self, well: bool, name: str, text: str, seconds: float) -> None:
+        """Print how one step went."""
+        sign = "✔" if well else "✖"
+        label = self.texts[name] + " " * (10 - columns(self.texts[name]))
+        self.line(f"  {sign} {label} {text}{' ' * max(1, 58 - columns(text))}{seconds:4.1f} s", "" if well else RED)
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes; Chinese characters and signs take two."""
+    return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
+
+
+def locale_of(environ: Mapping[str, str]) -> str:
+    """Return the language that the environment asks for: ``OPS_LOCALE``, else that of the system's locale."""
+    chosen = environ.get("OPS_LOCALE", "")
+    system = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
+    return "zh" if (chosen or system).startswith("zh") else "en"
+
+
+def run_environ(sandbox: Sandbox, locale: str) -> dict[str, str]:
+    """Return the environment of a playbook run: nothing of the operator's own Ansible settings, all files in .demo."""
+    ansible = sandbox.directory / "ansible"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return {
+        **kept,
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(TREE),
+        "ANSIBLE_HOME": str(ansible),
+        "ANSIBLE_LOCAL_TEMP": str(ansible / "tmp"),
+        "ANSIBLE_REMOTE_TEMP": str(ansible / "remote"),
+        "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",  # Ansible refuses to start under any other encoding
+        "OPS_LOCALE": locale,
+        "OPS_DEMO_DIR": str(sandbox.directory),
+    }
+
+
+def link_collection() -> None:
+    """Let Ansible find the collection in this checkout under its full name, as the tests do."""
+    link = TREE / "ansible_collections/bilingual_tutor/ops"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(REPOSITORY, link.parent))
+
+
+def run_shift(sandbox: Sandbox, shift: str, locale: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run the playbook for one shift; return how it ended and the records of its hosts, none when it wrote no report."""
+    latest = sandbox.directory / "reports/latest.json"
+    latest.unlink(missing_ok=True)  # what stands there afterwards is of this run
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    inventory = REPOSITORY / "inventories/demo"
+    with log_of(sandbox, shift).open("w", encoding="utf-8") as log:
+        code = subprocess.run(
+            [playbook, PLAYBOOK, "-i", inventory, "-e", f"ops_shift={shift}"],
+            cwd=REPOSITORY,
+            env=run_environ(sandbox, locale),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=PLAYBOOK_SECONDS,
+            check=False,
+        ).returncode
+    if not latest.is_file():
+        return code or 1, []
+    return code, json.loads(latest.read_text(encoding="utf-8"))["envelopes"]
+
+
+def log_of(sandbox: Sandbox, shift: str) -> Path:
+    """Return the file that holds what Ansible said in a shift."""
+    return sandbox.directory / f"{shift}.log"
+
+
+def day(envelopes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Make one record for each host out of those of its shifts; a check made twice counts as it was last seen."""
+    checks: dict[str, dict[tuple[str, str], Any]] = {}
+    for envelope in envelopes:
+        found = checks.setdefault(envelope["host"], {})
+        found.update({(check["id"], check["item"]): check for check in envelope["checks"]})
+    return [{"host": host, "checks": list(found.values())} for host, found in checks.items()]
+
+
+def tally(envelopes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Add up the counts of several records."""
+    names = ("ok", "warning", "critical", "unknown", "skipped")
+    return {name: sum(envelope["counts"][name] for envelope in envelopes) for name in names}
+
+
+def show_table(screen: Screen, envelopes: Sequence[Mapping[str, Any]], locale: str, seconds: float) -> None:
+    """Print the table that ends every run of the playbook, for the whole day."""
+    sys.path.insert(0, str(TREE))
+    from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
+
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in terminal.render(day(envelopes), locale=locale, encoding=encoding, seconds=seconds):
+        screen.line(line.text, "" if line.status is None else COLOURS[line.status])
+
+
+def demo(sandbox: Sandbox, locale: str) -> bool:
+    """Run the demo; tell whether all was well."""
+    screen = Screen(locale)
+    texts = screen.texts
+    screen.line(texts["title"], BOLD)
+    screen.line()
+    begun = started = time.monotonic()
+    fresh = sandbox.up()
+    link_collection()
+    ports = ", ".join(f"{name} 127.0.0.1:{port}" for name, port in sandbox.facts()["ports"].items())
+    screen.step(True, "sandbox", texts["started" if fresh else "running"], time.monotonic() - started)
+    screen.line(f"    {'':10} {ports}", GREY)
+    everything: list[dict[str, Any]] = []
+    well = True
+    for shift in SHIFTS:
+        started = time.monotonic()
+        code, envelopes = run_shift(sandbox, shift, locale)
+        screen.step(code == 0, shift, texts["counts"].format(**tally(envelopes)), time.monotonic() - started)
+        if not envelopes:
+            log = log_of(sandbox, shift)
+            screen.line(texts["ended"].format(code=code, log=log), RED)
+            screen.line("\n".join(log.read_text(encoding="utf-8").splitlines()[-TAIL:]))
+            return False
+        everything += envelopes
+        well = well and code == 0
+    screen.line()
+    show_table(screen, everything, locale, time.monotonic() - begun)
+    screen.line()
+    reports = sandbox.directory / "reports"
+    screen.line(f"{texts['report']}  file://{reports / 'latest.html'}", BOLD)
+    screen.line(f"{texts['data']}  {reports / 'latest.json'}")
+    screen.line()
+    commands = (
+        ("again", "make demo"),
+        ("fault", f"echo http_500 > {shown(sandbox.fault)}"),
+        ("", f".venv/bin/ansible-playbook {PLAYBOOK} -i inventories/demo -e ops_shift=morning"),
+        ("stop", "make demo-down"),
+    )
+    for name, command in commands:
+        if name:
+            screen.line(f"{texts[name]}:", GREY)
+        screen.line(f"  {command}")
+    screen.line()
+    screen.line(texts["green" if well else "red"], GREEN if well else RED)
+    return well
+
+
+def shown(path: Path) -> str:
+    """Return a path as somebody in the checkout would type it."""
+    return str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else str(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--directory", type=Path, default=REPOSITORY / ".demo")
+    options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Chinese gets question marks
+    try:
+        return 0 if demo(Sandbox(options.directory), locale_of(os.environ)) else 1
+    except SandboxError as exc:
+        print(f"demo: {exc}", file=sys.stderr)
+    except subprocess.TimeoutExpired as exc:
+        print(f"demo: no end after {exc.timeout:.0f} s: {' '.join(map(str, exc.cmd))}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
