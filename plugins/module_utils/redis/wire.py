@@ -223,7 +223,7 @@ def _auth(target: Target) -> list[tuple[str, ...]]:
 
 
 def _wrap(library: _Library, sock: _Bounded) -> Any:
-    class Wire(library.connection.Connection):  # type: ignore[misc, name-defined]
+    class Wire(library.connection.Connection):  # type: ignore[name-defined]
         def _connect(self) -> _Bounded:
             return sock
 
