@@ -67,6 +67,7 @@ def write_logrotate_status(path: Path, logs: Path, now: datetime) -> None:
     lines = ["logrotate state -- version 2"]
     lines += [f'"{logs / name}" {now.year}-{now.month}-{now.day}-0:0:0' for name in LOGS]
     write_dated(path, ("\n".join(lines) + "\n").encode(), midnight)
+    path.chmod(0o640)  # logrotate complains about a state file that others may lock
 
 
 def write_backups(source: Path, directory: Path, now: datetime, recorded: Path) -> None:
