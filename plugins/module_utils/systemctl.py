@@ -61,10 +61,17 @@ def parse_show(text: str, units: Sequence[str]) -> dict[str, dict[str, str]]:
     paragraphs = [paragraph for paragraph in text.strip().split("\n\n") if paragraph]
     if len(paragraphs) != len(units):
         raise OpsError(f"systemctl show: asked for {len(units)} units, seen {len(paragraphs)}: {', '.join(units)}")
-    return {
-        unit: dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
-        for unit, paragraph in zip(units, paragraphs)
-    }
+    return {unit: _properties(paragraph) for unit, paragraph in zip(units, paragraphs)}
+
+
+def _properties(paragraph: str) -> dict[str, str]:
+    """Read ``name=value`` lines; a property of several lines, such as TimersMonotonic, keeps them all."""
+    found: dict[str, str] = {}
+    for line in paragraph.splitlines():
+        name, equals, value = line.partition("=")
+        if equals:
+            found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found
 
 
 def failed_units(timeout: float) -> list[str]:
