@@ -420,10 +420,23 @@ class Host:
             return str(exc)
 
 
+def why_not() -> str:
+    """Return why this machine can have no lab at all, whatever is installed; empty when it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root (mounts, network namespaces): run it with sudo"
+    try:
+        cgroup2_mount()
+        run("unshare", "--mount", "--net", "--pid", "--fork", "true")
+    except LabError as exc:
+        return f"no lab on this machine: {exc}"
+    return ""
+
+
 def prepare_machine() -> None:
     """See that this machine can run a lab; install what is missing."""
-    if os.geteuid() != 0:
-        raise LabError("the lab needs root (mounts, network namespaces): run it with sudo")
+    reason = why_not()
+    if reason:
+        raise LabError(reason)
     missing = sorted(package for tool, package in TOOLS.items() if not shutil.which(tool))
     if not missing:
         return

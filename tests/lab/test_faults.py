@@ -1,0 +1,237 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Break real hosts and expect of the daily checks exactly the right findings.
+
+Four faults at a time, each on a fresh host of its own: a healthy run first, which must find nothing and gives the
+checks their ``previous``; then the faults; then one run over all four hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import faults
+import lab
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTS = ("tutor1", "tutor2", "tutor3", "tutor4")
+NET = 2  # a lab of its own: one that somebody has up stays as it is
+LONGEST_SECONDS = 20.0
+STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
+SHIFTS = ("morning", "afternoon", "evening")
+FINDING = ("WARNING", "CRITICAL", "UNKNOWN")
+# What the lab's hosts share with the machine below them cannot be held against them.
+
+pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, the shift that sees it, the checks it turns (``id|item``) and a word that their summaries must have."""
+
+    fault: str
+    shift: str
+    names: str
+    turned: dict[str, str] = field(hash=False)
+
+
+CASES: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the playbook: how it ended, and what it left in the ledger."""
+
+    status: int
+    seconds: float
+    output: str
+    envelopes: dict[str, dict[str, Any]]
+    commands: dict[str, int]  # started by ssh on each host that could be asked
+
+    def statuses(self, host: str) -> dict[str, str]:
+        """Return the status of each check of a host by ``id|item``."""
+        checks = self.envelopes[host]["checks"]
+        return {f"{check['id']}|{check['item']}": STATUS[check["status"]] for check in checks}
+
+    def failed(self, host: str) -> bool:
+        """Tell whether the recap counts the host as failed or unreachable."""
+        recap = re.search(rf"^{host}\s+: .*?unreachable=(\d+)\s+failed=(\d+)", self.output, re.MULTILINE)
+        assert recap, self.output
+        return recap.groups() != ("0", "0")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one host: before the fault, during it, and its journal then."""
+
+    host: str
+    before: Run
+    during: Run
+    journal: str
+
+
+class Bench:
+    """The lab of these tests."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        cache_directory = Path(os.environ.get("LAB_CACHE") or "/var/cache/bilingual-tutor-lab")
+        self.lab = lab.Lab(cache_directory, cache_directory / f"run-{NET}", NET)
+        self._number = 0
+
+    def fresh(self, names: tuple[str, ...]) -> Path:
+        """Boot hosts anew; return the directory of an inventory of theirs, with a ledger of its own beside it."""
+        self.lab.up(names, fresh=True)
+        self._number += 1
+        directory = self.directory / str(self._number)
+        directory.mkdir()
+        (directory / "hosts.yml").write_text(self.lab.inventory(names))
+        return directory
+
+    def run(self, directory: Path, names: tuple[str, ...], shift: str) -> Run:
+        """Run the playbook once over all hosts of an inventory."""
+        before = {name: self._commands(name) for name in names}
+        environ = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
+            "ANSIBLE_NOCOLOR": "1",
+            # The hosts of the last batch had the same addresses: their connections must not be taken for these.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
+        }
+        state = directory / "state"
+        command = [Path(sys.executable).with_name("ansible-playbook"), "bilingual_tutor.ops.daily_checks"]
+        command += ["-i", directory / "hosts.yml"]
+        for setting in (f"ops_shift={shift}", "ops_fail_on=warning", "ops_locale=en", f"ops_state_dir={state}"):
+            command += ["-e", setting]
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
+        seconds = time.monotonic() - started
+        output = done.stdout + done.stderr
+        envelopes = read_ledger(state / "ledger.db") if (state / "ledger.db").exists() else {}
+        assert set(envelopes) == set(names), output
+        after = {name: self._commands(name) for name in names}
+        commands = {name: after[name] - before[name] for name in names if after[name] >= 0}
+        return Run(done.returncode, seconds, output, envelopes, commands)
+
+    def _commands(self, name: str) -> int:
+        """Count the commands that ssh has started on a host since it booted; -1 when the host is frozen."""
+        host = self.lab.host(name)
+        if host.state() == "frozen":
+            return -1
+        journal = host.run("journalctl", "-q", "-o", "cat", "-t", "sshd", check=False).stdout
+        return journal.count("Starting session: command")
+
+    def outcomes(self, cases: tuple[Case, ...]) -> dict[str, Outcome]:
+        """Play up to four cases of one shift at once."""
+        names = HOSTS[: len(cases)]
+        directory = self.fresh(names)
+        before = self.run(directory, names, cases[0].shift)
+        variables = directory / "host_vars"
+        variables.mkdir()
+        journals = {}
+        with ExitStack() as breaking:
+            for name, case in zip(names, cases):
+                fault = faults.FAULTS[case.fault]
+                breaking.enter_context(fault.on(self.lab.host(name)))
+                (variables / f"{name}.json").write_text(json.dumps(dict(fault.variables)))
+            during = self.run(directory, names, cases[0].shift)
+            for name in names:
+                host = self.lab.host(name)
+                if host.state() != "frozen":
+                    units = [word for unit in (faults.APP, faults.NGINX, faults.REDIS) for word in ("-u", unit)]
+                    journals[name] = host.run("journalctl", "-q", "-n", "40", *units, check=False).stdout
+        return {case.fault: Outcome(name, before, during, journals.get(name, "")) for name, case in zip(names, cases)}
+
+
+def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the newest envelope of each host."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        rows = ledger.execute("SELECT subject, data FROM events WHERE kind = 'check.run' ORDER BY seq").fetchall()
+    return {subject: json.loads(data) for subject, data in rows}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The lab, taken down at the end."""
+    made = Bench(tmp_path_factory.mktemp("faults"))
+    yield made
+    made.lab.down([])
+
+
+@cache
+def batches() -> tuple[tuple[Case, ...], ...]:
+    """Return the cases in batches of one shift each, as many as there are hosts."""
+    made = []
+    for shift in SHIFTS:
+        of_shift = [case for case in CASES if case.shift == shift]
+        made += [tuple(of_shift[start : start + len(HOSTS)]) for start in range(0, len(of_shift), len(HOSTS))]
+    return tuple(made)
+
+
+@pytest.fixture(scope="module")
+def outcome_of(bench: Bench) -> Any:
+    """Return a function that plays a case, with its batch, when first asked for one of the batch."""
+
+    @cache
+    def play(batch: tuple[Case, ...]) -> dict[str, Outcome]:
+        return bench.outcomes(batch)
+
+    return lambda case: play(next(batch for batch in batches() if case in batch))[case.fault]
+
+
+def test_each_fault_has_a_case() -> None:
+    assert sorted(case.fault for case in CASES) == sorted(faults.FAULTS)
+
+
+def test_a_healthy_host_has_no_finding_in_any_shift(bench: Bench) -> None:
+    names = HOSTS[:2]
+    directory = bench.fresh(names)
+    for shift in SHIFTS:
+        run = bench.run(directory, names, shift)
+        for name in names:
+            found = {key: status for key, status in run.statuses(name).items() if status in FINDING}
+            assert found == {}, run.output
+            assert run.envelopes[name]["phase"] == shift
+            assert run.envelopes[name]["counts"]["ok"] > 5
+        assert run.status == 0, run.output
+        assert run.commands == dict.fromkeys(names, 1), "a shift is one command over ssh"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.fault for case in CASES])
+def test_a_fault_turns_exactly_its_checks(case: Case, outcome_of: Any) -> None:
+    outcome = outcome_of(case)
+    host, before, during = outcome.host, outcome.before, outcome.during
+    print(outcome.journal)
+    print(during.output)
+    healthy = before.statuses(host)
+    assert [key for key, status in healthy.items() if status in FINDING] == []
+    turned = {
+        key: status for key, status in during.statuses(host).items() if status in FINDING and healthy.get(key) != status
+    }
+    assert turned == case.turned
+    checks = during.envelopes[host]["checks"]
+    told = " ".join(check["summary"] for check in checks if f"{check['id']}|{check['item']}" in turned)
+    assert case.names in told
+    assert during.failed(host) == bool(case.turned)
+    assert during.seconds < LONGEST_SECONDS
+    assert before.commands[host] == 1
+    assert during.commands.get(host, 1) == (1 if "host.reachable|" not in turned else during.commands.get(host, 1))
+
+
+def test_a_run_with_findings_ends_non_zero(outcome_of: Any) -> None:
+    assert {outcome_of(case).during.status for case in CASES if case.turned} == {2}
