@@ -104,6 +104,20 @@ def test_taken_ports_are_avoided(tmp_path: Path) -> None:
             box.down()
 
 
+def test_on_a_bare_machine_the_wheel_is_the_cache_and_there_is_no_nginx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
+    box = Sandbox(tmp_path, PORTS)
+    box.up()
+    try:
+        assert set(box.processes()) == {"redis", "gunicorn"}
+        assert Path(f"/proc/{box.processes()['redis'].pid}/exe").resolve().name == "valkey-server"
+        assert fetch(f"{box.facts()['url']}/health")[0] == 200
+    finally:
+        box.down()
+
+
 def test_a_failed_start_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "bin/redis-server"
     broken.parent.mkdir()

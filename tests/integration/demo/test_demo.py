@@ -1,0 +1,93 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo is green on a healthy sandbox, twice, not green on a broken one, and keeps to its directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import demo
+import pytest
+from sandbox import Sandbox
+
+DEMO = Path(demo.__file__)
+SECONDS = 120
+
+
+def run_demo(sandbox: Sandbox, home: Path, locale: str) -> subprocess.CompletedProcess[str]:
+    home.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, DEMO, "--directory", sandbox.directory],
+        env={**os.environ, "HOME": str(home), "OPS_LOCALE": locale},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def latest(sandbox: Sandbox) -> dict[str, object]:
+    return json.loads((sandbox.directory / "reports/latest.json").read_text(encoding="utf-8"))
+
+
+def test_it_is_green_twice_and_stays_in_its_directory(sandbox: Sandbox, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = run_demo(sandbox, home, "en")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "All is well." in first.stdout
+    assert str(sandbox.directory / "reports/latest.html") in first.stdout
+    one = latest(sandbox)
+    assert one["counts"]["ok"] > 0
+
+    second = run_demo(sandbox, home, "zh")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "一切正常。" in second.stdout
+    assert latest(sandbox)["envelopes"][0]["run_id"] != one["envelopes"][0]["run_id"]
+    html = (sandbox.directory / "reports/latest.html").read_text(encoding="utf-8")
+    assert "与上次运行相比" in html
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_a_fault_makes_a_shift_end_red(sandbox: Sandbox) -> None:
+    sandbox.up()
+    sandbox.fault.write_text("http_500\n", encoding="utf-8")
+    code, envelopes = demo.run_shift(sandbox, "morning", "en")
+    sandbox.fault.unlink()
+    assert code != 0
+    found = {check["id"] for check in envelopes[0]["checks"] if check["status"] == 2}
+    assert "http.status" in found
+
+
+def test_findings_that_up_does_not_mend_end_the_demo_red(sandbox: Sandbox, tmp_path: Path) -> None:
+    with (sandbox.logs / "gunicorn_error.log").open("a", encoding="utf-8") as log:
+        log.write("2026-11-23 01:00:00 - root - ERROR - 数据库连接错误: database disk image is malformed\n")
+    done = run_demo(sandbox, tmp_path / "home", "en")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Not all is well" in done.stdout
+    assert "malformed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("environ", "locale"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "OPS_LOCALE": "en"}, "en"),
+        ({"LANG": "de_DE.UTF-8", "OPS_LOCALE": "zh"}, "zh"),
+    ],
+)
+def test_language(environ: dict[str, str], locale: str) -> None:
+    assert demo.locale_of(environ) == locale
+
+
+def test_the_day_holds_each_check_once_as_it_was_last_seen() -> None:
+    def envelope(status: int) -> dict[str, object]:
+        return {"host": "one", "checks": [{"id": "disk.used", "item": "/", "status": status}]}
+
+    assert demo.day([envelope(2), envelope(0)]) == [envelope(0)]
