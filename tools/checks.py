@@ -141,14 +141,26 @@ STAGES = [
     Stage(
         "sanity",
         "sanity",
-        (("{bin}/python", "{root}/tools/prime_ansible_test.py"), ("{bin}/ansible-test", "sanity", "--local", "--color", "no")),
+        (
+            ("{bin}/python", "{root}/tools/prime_ansible_test.py"),
+            ("{bin}/ansible-test", "sanity", "--local", "--color", "no"),
+        ),
         tree=True,
     ),
     Stage(
         "newest core",
         "environment",
         (
-            ("{venv}/bin/uv", "venv", "-q", "--allow-existing", "--seed", "-p", "{pythons}/python" + NEWEST, "{newest}"),
+            (
+                "{venv}/bin/uv",
+                "venv",
+                "-q",
+                "--allow-existing",
+                "--seed",
+                "-p",
+                "{pythons}/python" + NEWEST,
+                "{newest}",
+            ),
             ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/python", "-r", "requirements-dev.txt"),
             ("{bin}/ansible", "--version"),
         ),
@@ -158,7 +170,10 @@ STAGES = [
     Stage(
         "sanity newest core",
         "sanity",
-        (("{bin}/python", "{root}/tools/prime_ansible_test.py"), ("{bin}/ansible-test", "sanity", "--local", "--color", "no")),
+        (
+            ("{bin}/python", "{root}/tools/prime_ansible_test.py"),
+            ("{bin}/ansible-test", "sanity", "--local", "--color", "no"),
+        ),
         needs=("newest core",),
         after=("sanity",),  # both keep their environments in ~/.ansible/test
         tree=True,
@@ -170,11 +185,22 @@ STAGES = [
         "units",
         (
             ("{venv}/bin/uv", "venv", "-q", "--allow-existing", "-p", "{pythons}/python" + OLDEST, "{oldest}"),
-            ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/python", "-r", "tests/unit/requirements.txt"),
+            (
+                "{venv}/bin/uv",
+                "pip",
+                "install",
+                "-q",
+                "--no-build",
+                "-p",
+                "{bin}/python",
+                "-r",
+                "tests/unit/requirements.txt",
+            ),
             # Of Ansible a target has module_utils and nothing else: tests/conftest.py leaves out what needs more.
             ("mkdir", "-p", "{scratch}/ansible"),
+            ("touch", "{scratch}/ansible/__init__.py"),
             ("ln", "-s", "{ansible}/module_utils", "{scratch}/ansible/module_utils"),
-            (*PYTEST, "-p", "no:cacheprovider", "tests/unit"),
+            (*PYTEST, *PARALLEL, "tests/unit"),
         ),
         reason=needs_python(OLDEST),
         env={"PYTHONPATH": "{scratch}"},
@@ -253,7 +279,13 @@ def execute(words: list[str], where: Path, env: dict[str, str], out: IO[str], li
     out.write(f"$ {' '.join(words)}\n")
     out.flush()
     child = subprocess.Popen(
-        words, cwd=where, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        words,
+        cwd=where,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         return child.wait(max(1.0, limit))
@@ -287,7 +319,9 @@ def run(stage: Stage) -> Result:
     code = 0
     with log.open("w", encoding="utf-8") as out:
         for command in stage.commands:
-            code = execute([word.format(**values) for word in command], where, env, out, stage.limit - (time.monotonic() - start))
+            code = execute(
+                [word.format(**values) for word in command], where, env, out, stage.limit - (time.monotonic() - start)
+            )
             if code:
                 break
         if stage.last:
@@ -375,7 +409,9 @@ def table(results: list[Result]) -> None:
     print()
     for result in results:
         print(f"{result.stage.name:{width}}  {result.outcome:7}  {result.seconds:7.1f} s  {result.remark}".rstrip())
-    count = {outcome: sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")}
+    count = {
+        outcome: sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")
+    }
     print(f"\n{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped", flush=True)
 
 
