@@ -292,7 +292,8 @@ class Figures:
     @property
     def new_latency_events(self) -> list[LatencyEvent]:
         """Spikes of the latency monitor since the last run; at the first run those of the last hour."""
-        since = self.memory.at if self.known and not self.restarted else self.now - 3600
+        # The server gives whole seconds: one that falls into the second of the last run is told twice rather than never.
+        since = int(self.memory.at) if self.known and not self.restarted else self.now - 3600
         return [event for event in self.reading.latency_events if event.at >= since]
 
     def top_commands(self, number: int = 5) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ without any bound.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -152,7 +153,9 @@ class _Bounded:
 
     def sendall(self, data: bytes) -> None:
         self._arm()
-        self._sock.sendall(data)
+        # A server that refuses this client says why and closes: its last words are still to be read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._sock.sendall(data)
 
     def settimeout(self, seconds: float | None) -> None:
         """Ignore the library: only the deadline counts."""
