@@ -513,7 +513,8 @@ _SENTENCES = {
         "{item} 正在加载数据{progress}；完成前拒绝命令",
     ),
     "redis.up.tls_silent": Text(
-        "{item} did not finish the TLS handshake within {waited:.1f} s", "{item} 在 {waited:.1f} 秒内未完成 TLS 握手"
+        "{item} did not finish the TLS handshake within {waited:.1f} s: stopped, or does this port speak TLS at all?",
+        "{item} 在 {waited:.1f} 秒内未完成 TLS 握手：进程被暂停，或该端口未启用 TLS？",
     ),
     "redis.up.certificate": Text(
         "the certificate of {item} is not accepted: {detail}; see tls_ca and the name in the certificate",

@@ -235,10 +235,11 @@ def _wrap(library: _Library, sock: _Bounded) -> Any:
         connection._parser.on_connect(connection)
 
     options: dict[str, Any] = {"redis_connect_func": bare, "decode_responses": True, "encoding_errors": "replace"}
-    try:
-        return Wire(protocol=2, **options)
-    except TypeError:  # before 5.0 there was only protocol 2
-        return Wire(**options)
+    # 8.x would import the whole package to find its own version number; before 5.0 there was only protocol 2.
+    for newer in ({"protocol": 2, "driver_info": None}, {"protocol": 2}):
+        with contextlib.suppress(TypeError):
+            return Wire(**newer, **options)
+    return Wire(**options)
 
 
 def _read_auth(library: _Library, connection: Any, target: Target) -> None:
