@@ -13,13 +13,14 @@ version_added: 0.1.0
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 description:
-  - Collects the checks (schema C(ops.check/1)) from the results of all tasks and prints one table at the end of the run.
-    Hosts that could not be reached come first, then the findings, worst first, each with what to do next; healthy checks
-    are counted.
+  - Collects the checks (schema C(ops.check/1)) from the results of all tasks and prints one table at the end of the
+    run. Hosts that could not be reached come first, then the findings, worst first, each with what to do next; healthy
+    checks are counted.
   - Prints nothing when a run had neither checks nor unreachable hosts.
   - Shows each status by colour and by shape. With E(NO_COLOR) or an output that is not UTF-8 the shapes are ASCII.
 requirements:
-  - Enable it with C(callbacks_enabled = bilingual_tutor.ops.ops_summary) in the section C([defaults]) of C(ansible.cfg).
+  - Enable it with C(callbacks_enabled = bilingual_tutor.ops.ops_summary) in the section C([defaults]) of
+    C(ansible.cfg).
 options:
   locale:
     description:
@@ -50,6 +51,7 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import LOCALES
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope

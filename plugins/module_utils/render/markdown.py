@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timezone, tzinfo
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.symbols import symbol
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import WORST_FIRST, Run, read
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import named, status_word, word
@@ -28,13 +30,13 @@ def escape(text: str) -> str:
     return _LINK.sub(lambda m: "".join(f"&#{ord(p)};" if p in (":", ".", "@") else p for p in m.groups() if p), escaped)
 
 
-def render(envelopes: Iterable[Mapping[str, Any]], locale: str = "en") -> str:
+def render(envelopes: Iterable[Mapping[str, Any]], locale: str = "en", zone: tzinfo = timezone.utc) -> str:
     """Render a run of one or more hosts."""
     run = read(envelopes)
-    return "\n".join([*_header(run, locale), *_findings(run, locale), *_hosts(run, locale)]).rstrip() + "\n"
+    return "\n".join([*_header(run, locale, zone), *_findings(run, locale, zone), *_hosts(run, locale)]).rstrip() + "\n"
 
 
-def _header(run: Run, locale: str) -> list[str]:
+def _header(run: Run, locale: str, zone: tzinfo) -> list[str]:
     state = word("verdict.empty", locale) if not run.checks else word(f"verdict.{run.worst.name.lower()}", locale)
     tally = " · ".join(f"{status_word(status, locale)} {run.counts[status.name.lower()]}" for status in WORST_FIRST)
     lines = [
@@ -44,18 +46,20 @@ def _header(run: Run, locale: str) -> list[str]:
         "",
     ]
     for host in run.hosts[:1]:
-        when = f"{named('phase', host.phase, locale)} {host.started} {host.run_id}"
+        when = f"{named('phase', host.phase, locale)} {clock.local(host.started, zone)} ({zone}) {host.run_id}"
         lines += [escape(when.strip()), ""]
     return lines
 
 
-def _findings(run: Run, locale: str) -> list[str]:
+def _findings(run: Run, locale: str, zone: tzinfo) -> list[str]:
     if not run.findings:
         return []
     lines = [f"## {word('now', locale)}", ""]
     for host, check in run.findings:
-        since = f" ({word('since', locale)} {escape(check.since)})" if check.since else ""
-        name = " ".join(part for part in (escape(host.name), catalogue.title(check.id, locale), escape(check.item)) if part)
+        since = f" ({word('since', locale)} {escape(clock.local(check.since, zone))})" if check.since else ""
+        name = " ".join(
+            part for part in (escape(host.name), catalogue.title(check.id, locale), escape(check.item)) if part
+        )
         lines.append(f"- {symbol(check.status)} **{status_word(check.status, locale)}** {name}{since}")
         lines.append(f"  {escape(catalogue.summary(check, locale))}")
         lines += [f"  - {escape(line)}" for line in check.evidence]

@@ -64,7 +64,8 @@ def _header(run: Run, locale: str, plain: bool, seconds: float | None) -> Iterat
     left = word("terminal", locale)
     yield Line(f"{left} {'*' * (COLUMNS - width(left) - width(right) - 2)} {right}")
     tally = [
-        f"{symbol(status, plain)} {status_word(status, locale)} {run.counts[status.name.lower()]}" for status in WORST_FIRST
+        f"{symbol(status, plain)} {status_word(status, locale)} {run.counts[status.name.lower()]}"
+        for status in WORST_FIRST
     ]
     yield Line("   ".join(tally), run.worst)
 
@@ -157,7 +158,12 @@ def _pieces(text: str) -> Iterator[str]:
     piece = ""
     for char in text:
         wide = _char_width(char) == 2
-        if piece and char not in _CLOSING and not char.isspace() and (wide or _char_width(piece[-1]) == 2 or piece[-1] == " "):
+        if (
+            piece
+            and char not in _CLOSING
+            and not char.isspace()
+            and (wide or _char_width(piece[-1]) == 2 or piece[-1] == " ")
+        ):
             yield piece
             piece = ""
         piece += char

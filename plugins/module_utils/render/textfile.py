@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Range, Status, by_severity
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Host, read
 
 # A series that a host invents (an item per file, say) must not fill the monitoring server.
@@ -68,9 +67,9 @@ def _samples(host: Host) -> Iterator[tuple[str, float, dict[str, str]]]:
         yield "ops_checks", number, {"host": host.name, "status": status}
     yield "ops_checks_dropped", len(host.checks) - len(shown), {"host": host.name}
     run = {"host": host.name, "phase": host.phase}
-    stamp = _seconds(host.started)
-    if stamp is not None:
-        yield "ops_check_run_timestamp_seconds", stamp, run
+    started = clock.parse(host.started)
+    if started:
+        yield "ops_check_run_timestamp_seconds", started.timestamp(), run
     yield "ops_check_run_duration_seconds", host.duration_ms / 1000, run
     yield "ops_check_info", 1, {"host": host.name, "version": host.version}
 
@@ -85,14 +84,6 @@ def _bounds(text: str) -> Iterator[tuple[str, float]]:
         yield "lower", limits.start
     if math.isfinite(limits.end):
         yield "upper", limits.end
-
-
-def _seconds(started: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", started))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _line(name: str, labels: Labels, value: float) -> str:

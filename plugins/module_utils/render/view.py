@@ -172,7 +172,9 @@ def _check(data: Any) -> Check:
         check = Check.from_dict(data)
     except (OpsError, TypeError, AttributeError, ValueError) as exc:
         error = clean(exc, 200)
-        return AREA.reporter(source="report").find("report.unreadable", Status.UNKNOWN, "report.unreadable", error=error)
+        return AREA.reporter(source="report").find(
+            "report.unreadable", Status.UNKNOWN, "report.unreadable", error=error
+        )
     check.id, check.group = clean(check.id, NAME_CHARS), clean(check.group, NAME_CHARS)
     check.item, check.summary = clean(check.item, NAME_CHARS), clean(check.summary)
     check.uom, check.since = clean(check.uom, 16), clean(check.since, 40)

@@ -12,6 +12,9 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import (
@@ -22,8 +25,6 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import 
     terminal,
     textfile,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NASTY = [
     "",
@@ -187,7 +188,16 @@ def test_perfdata_keeps_to_the_grammar(envelopes):
 
 def test_output_is_capped_and_says_so():
     many = [
-        Check("disk.used", "host", f"/srv/data/volume-{n:04}", Status.CRITICAL, "threshold", "full " * 20, "", value=97.125)
+        Check(
+            "disk.used",
+            "host",
+            f"/srv/data/volume-{n:04}",
+            Status.CRITICAL,
+            "threshold",
+            "full " * 20,
+            "",
+            value=97.125,
+        )
         for n in range(600)
     ]
     output = nagios.render([make_envelope({"checks": [c.as_dict() for c in many], "state": {}}, "a", "", "", "", {})])

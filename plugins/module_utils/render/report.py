@@ -1,0 +1,181 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as files: what to render from a ledger, and under which names."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import (
+    html,
+    jsonout,
+    junit,
+    markdown,
+    nagios,
+    textfile,
+)
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import word
+
+FORMATS = ("html", "markdown", "json", "nagios", "textfile", "junit")
+KIND = "check.run"
+
+# The monitoring agent reads the textfile as a user of its own; everything else holds paths and log lines.
+MODE = 0o640
+MODE_TEXTFILE = 0o644
+
+_RENDERED = re.compile(r'<time datetime="([^"]+)" data-rendered>')
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+Envelope = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of: the envelopes of one run, and those before it, oldest first."""
+
+    current: list[Envelope]
+    earlier: list[Envelope]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a report is written."""
+
+    formats: list[str]
+    locale: str
+    zone: tzinfo
+    title: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a report. ``content`` takes the moment of rendering, which is no difference worth telling."""
+
+    name: str
+    content: Callable[[datetime], str]
+    mode: int = MODE
+
+
+def load(ledger: Ledger, run_id: str, history: int) -> Material:
+    """Read a run (the newest without ``run_id``) and up to ``history`` runs of each host before it."""
+    subjects = len(ledger.query([KIND], latest_per="subject").events)
+    # One run more than the history: the run itself.
+    events = ledger.query([KIND], limit=0 if run_id else (history + 1) * subjects).events
+    if not events:
+        raise OpsError(f"ledger {ledger.path} has no event of kind {KIND}: run playbook daily_checks first")
+    wanted = run_id or events[-1].run_id
+    numbers = [number for number, event in enumerate(events) if event.run_id == wanted]
+    if not numbers:
+        raise OpsError(
+            f"ledger {ledger.path} has no {KIND} with run_id {run_id!r}: leave run_id out for the newest run"
+        )
+    runs = list(dict.fromkeys(event.run_id for event in events[: numbers[0]] if event.run_id != wanted))
+    kept = set(runs[-history:]) if history else set()
+    return Material(
+        [events[number].data for number in numbers],
+        [event.data for event in events[: numbers[0]] if event.run_id in kept],
+    )
+
+
+def files(material: Material, look: Look, chain: Check | None) -> Iterator[File]:
+    """Return every file of a report; ``chain`` is the state of the ledger."""
+    current = material.current
+    if "html" in look.formats:
+        pages = {"latest.html": look.locale, "latest.en.html": "en", "latest.zh.html": "zh"}
+        for name, locale in pages.items():
+            yield File(name, _page(material, look, locale, chain))
+    if "markdown" in look.formats:
+        yield _fixed("latest.md", markdown.render(current, look.locale, look.zone))
+    if "json" in look.formats:
+        yield _fixed("latest.json", jsonout.render(current))
+    if "junit" in look.formats:
+        yield _fixed("junit.xml", junit.render(current, look.locale))
+    for envelope in current:
+        name = file_name(str(envelope["host"]))
+        if "nagios" in look.formats:
+            yield _fixed(f"nagios/{name}.txt", nagios.render([envelope], locale=look.locale).text + "\n")
+        if "textfile" in look.formats:
+            yield _fixed(f"textfile/{name}.prom", textfile.render([envelope]), MODE_TEXTFILE)
+
+
+def _fixed(name: str, text: str, mode: int = MODE) -> File:
+    return File(name, lambda _now: text, mode)
+
+
+def _page(material: Material, look: Look, locale: str, chain: Check | None) -> Callable[[datetime], str]:
+    def content(now: datetime) -> str:
+        return html.render(
+            material.current,
+            locale=locale,
+            zone=look.zone,
+            now=now,
+            earlier=material.earlier,
+            chain=chain,
+            title=look.title or word("title", locale),
+            other=f"latest.{'en' if locale == 'zh' else 'zh'}.html",
+        )
+
+    return content
+
+
+def file_name(host: str) -> str:
+    """Return a host's name as a file name that stays in its directory."""
+    return _UNSAFE.sub("_", host).lstrip(".") or "_"
+
+
+def differs(path: Path, file: File, now: datetime) -> bool:
+    """Tell whether a file is missing or says something else, besides the time it was rendered at."""
+    try:
+        present = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return True
+    rendered = _RENDERED.search(present)
+    try:
+        # Rendered again for the moment at which the present file was, so that not even "6 min ago" differs.
+        moment = datetime.fromisoformat(rendered[1]) if rendered else now
+    except ValueError:
+        return True
+    return file.content(moment) != present
+
+
+def publish(found: Iterator[File], directory: Path, now: datetime, dry: bool) -> tuple[list[str], bool]:
+    """Write the files of a report; return their paths and whether one says something new. ``dry`` writes nothing.
+
+    A file that says nothing new is written too: it tells its age as of the moment of rendering.
+    """
+    paths, changed = [], False
+    for file in found:
+        path = directory / file.name
+        changed = differs(path, file, now) or changed
+        if not dry:
+            write(path, file.content(now), file.mode)
+        paths.append(str(path))
+    return paths, changed
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with open(temporary, "x", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+        os.replace(temporary, path)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise OpsError(
+            f"{path} cannot be written: {exc.strerror}; make its directory writable, or choose another dest"
+        ) from exc
