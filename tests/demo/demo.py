@@ -207,8 +207,8 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
     show_table(screen, everything, locale, time.monotonic() - begun)
     screen.line()
     reports = sandbox.directory / "reports"
-    screen.line(f"{texts['report']}  file://{reports / 'latest.html'}", BOLD)
-    screen.line(f"{texts['data']}  {reports / 'latest.json'}")
+    screen.line(f"{texts['report']}: file://{reports / 'latest.html'}", BOLD)
+    screen.line(f"{texts['data']}: {reports / 'latest.json'}")
     screen.line()
     commands = (
         ("again", "make demo"),

@@ -42,6 +42,8 @@ import history  # noqa: E402
 
 # Tried first, so that the same thing has the same name in each report; taken ones are replaced by any free port.
 PORTS = {"nginx": 18080, "gunicorn": 15000, "redis": 16379}
+# Where errors are written.
+LOGS = ("bilingual_tutor.log", "gunicorn_error.log", "nginx_error.log")
 READY_SECONDS = 15.0
 VISITS = 20
 
@@ -183,7 +185,9 @@ class Sandbox:
         (self.home / "data/learning.db").touch()
         history.write_rotated_logs(self.logs, now)
         history.write_backups(self.database, backups, now, recorded=self.database)
-        (self.directory / "logrotate.conf").write_text(LOGROTATE.format(logs=self.logs), encoding="utf-8")
+        rotation = self.directory / "logrotate.conf"
+        rotation.write_text(LOGROTATE.format(logs=self.logs), encoding="utf-8")
+        rotation.chmod(0o644)  # logrotate passes over what a group may write, which the umask may have made of it
         history.write_logrotate_status(self.directory / "logrotate.status", self.logs, now)
 
     def _write_facts(self, facts: dict[str, Any]) -> None:
@@ -214,6 +218,7 @@ class Sandbox:
             "url": loopback(ports["nginx" if nginx else "gunicorn"]),
             "ports": ports,
             "listen": [{"port": port, "scope": "loopback", "name": name} for name, port in ports.items()],
+            "logs": [str(self.logs / name) for name in LOGS if nginx or not name.startswith("nginx")],
             "pidfiles": {name: str(self.run / f"{name}.pid") for name in commands},
             "processes": {},
         }
