@@ -17,10 +17,20 @@ from types import ModuleType
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http, log, port, process, redis, unit
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import (
+    file,
+    http,
+    log,
+    port,
+    process,
+    redis,
+    unit,
+)
 
 KINDS: dict[str, ModuleType] = {
+    "file": file,
     "http": http,
     "log": log,
     "port": port,
