@@ -122,6 +122,12 @@ def needs_lab() -> str:
     return ""
 
 
+SANITY = (
+    ("{bin}/python", "{root}/tools/prime_ansible_test.py"),
+    ("{bin}/ansible-test", "sanity", "--local", "--color", "no"),
+)
+VENV = ("{venv}/bin/uv", "venv", "-q", "--allow-existing", "--seed", "-p")
+INSTALL = ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/python", "-r")
 PYTEST = ("{bin}/python", "-m", "pytest", "-q")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 
@@ -227,7 +233,7 @@ STAGES = [
 
 
 def copy_tree(where: Path) -> Path:
-    """Copy the files that git knows or would add below where/ansible_collections/NAMESPACE/NAME and return that folder."""
+    """Copy what git knows or would add below where/ansible_collections/NAMESPACE/NAME and return that folder."""
     dest = where / "ansible_collections" / "bilingual_tutor" / "ops"
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for name in filter(None, listed.decode().split("\0")):

@@ -29,6 +29,7 @@ READMES = ["README.md", "README.zh-CN.md"]
 KEYWORDS = {
     *("name", "register", "when", "loop", "vars", "become", "become_user", "delegate_to", "run_once", "no_log", "tags"),
     *("check_mode", "changed_when", "failed_when", "ignore_unreachable", "loop_control", "until", "retries", "delay"),
+    *("args", "async", "connection", "diff", "environment", "ignore_errors", "notify", "poll", "throttle", "timeout"),
 }
 SPEC_RULES = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
 # The steps of the operations runbook; docs/runbook.md has a row for each.

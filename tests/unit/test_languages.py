@@ -22,6 +22,8 @@ UTILS = ROOT / "plugins" / "module_utils"
 PACKAGE = "ansible_collections.bilingual_tutor.ops.plugins.module_utils"
 NOT_KINDS = {"base", "registry", "runner"}
 HAN = re.compile(r"[\u4e00-\u9fff]")
+# The link to a report in the other language stands in that language.
+CROSSED = {"report.other_language"}
 # Full-width in a Chinese sentence: a half-width comma or colon between Han characters is a slip.
 SLIP = re.compile(r"[\u4e00-\u9fff][,;:?!][\u4e00-\u9fff ]")
 
@@ -41,6 +43,7 @@ SENTENCES = [
     pytest.param(text, id=f"{name}:{key}")
     for name, area in AREAS.items()
     for key, text in sorted(area.sentences.items())
+    if key not in CROSSED
 ]
 RULES = [
     pytest.param(key, rule, id=f"{name}:{key}")
