@@ -184,9 +184,9 @@ def parse_state(text: str) -> dict[str, float]:
         match = _STATE_LINE.match(line)
         if not match:
             continue
-        year, month, day, *clock = (int(part) for part in re.split("[-:]", match["when"]))
+        when = match["when"] if ":" in match["when"] else match["when"] + "-0:0:0"
         try:
-            result[match["path"]] = datetime(year, month, day, *clock).timestamp()
+            result[match["path"]] = datetime.strptime(when, "%Y-%m-%d-%H:%M:%S").timestamp()
         except ValueError:
             continue
     return result

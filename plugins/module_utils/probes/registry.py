@@ -20,22 +20,30 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import (
+    cron,
     file,
+    host,
     http,
     log,
+    logrotate,
     port,
     process,
     redis,
+    timer,
     unit,
 )
 
 KINDS: dict[str, ModuleType] = {
+    "cron": cron,
     "file": file,
+    "host": host,
     "http": http,
     "log": log,
+    "logrotate": logrotate,
     "port": port,
     "process": process,
     "redis": redis,
+    "timer": timer,
     "unit": unit,
 }
 

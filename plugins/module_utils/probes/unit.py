@@ -323,7 +323,7 @@ def _state(say: Reporter, unit: Declared, shown: Mapping[str, str], restarts: Re
     load, active, sub = shown.get("LoadState", ""), shown.get("ActiveState", ""), shown.get("SubState", "")
     result = shown.get("Result", "")
     age = seconds_since(shown, "StateChangeTimestampMonotonic")
-    words = {
+    words: dict[str, Any] = {
         "state": active,
         "sub": sub,
         "result": result,
