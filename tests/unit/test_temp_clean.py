@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import io
 import json
@@ -15,8 +16,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,22 @@ def test_sockets_and_pipes_stay(tmp_path: Path, two_days_later: None) -> None:
     os.close(folder)
 
 
+def map_without_descriptor(path: Path) -> Callable[[], None]:
+    """Map a file and close it, as a library does; Python's own mmap keeps the descriptor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    with path.open("rb") as stream:
+        address = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, stream.fileno(), 0)
+    assert address != ctypes.c_void_p(-1).value
+    return lambda: libc.munmap(address, 4096)
+
+
 def test_files_that_are_open_mapped_or_somebodys_directory_stay(tmp_path: Path, two_days_later: None) -> None:
     make(tmp_path / "bilingual_open"), make(tmp_path / "bilingual_mapped"), make(tmp_path / "bilingual_loose")
     (tmp_path / "bilingual_cwd").mkdir()
-    with (tmp_path / "bilingual_mapped").open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    unmap = map_without_descriptor(tmp_path / "bilingual_mapped")
     with (tmp_path / "bilingual_open").open() as held:
         child = subprocess.Popen(["sleep", "60"], stdin=held, cwd=tmp_path / "bilingual_cwd")
         held.close()
@@ -144,7 +156,7 @@ def test_files_that_are_open_mapped_or_somebodys_directory_stay(tmp_path: Path, 
         finally:
             child.kill()
             child.wait()
-            mapped.close()
+            unmap()
     assert sorted(one.path for one in clean(tmp_path).stale) == [
         str(tmp_path / f"bilingual_{name}") for name in ("cwd", "mapped", "open")
     ]
@@ -200,40 +212,53 @@ def test_no_time_is_said(tmp_path: Path, two_days_later: None) -> None:
 # ---------------------------------------------------------------- races
 
 
-def swap_until(stop: threading.Event, folder: Path, outside: Path) -> None:
-    """Keep exchanging a directory for a link to another, as somebody does who wants us to delete elsewhere."""
-    real, link, aside = folder / "sub", folder / "link", folder / "aside"
-    while not stop.is_set():
-        link.symlink_to(outside)
-        os.rename(real, aside)
-        os.rename(link, real)
-        os.unlink(real)
-        os.rename(aside, real)
+@pytest.mark.parametrize("what", ["link", "directory"])
+def test_a_directory_that_is_swapped_meanwhile_deletes_nothing_elsewhere(
+    tmp_path: Path, two_days_later: None, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Swapped at the worst moment: after it was seen to be a directory, before it is opened."""
+    outside, folder = tmp_path / "outside", tmp_path / "tmp"
+    precious = make(outside / "bilingual_precious")
+    make(folder / "sub" / "bilingual_litter")
+    open_directory = tempclean._open_directory
+
+    def swap(name: str, parent: int) -> int:
+        if name == "sub" and not (folder / "aside").exists():
+            os.rename(folder / "sub", folder / "aside")
+            if what == "link":
+                (folder / "sub").symlink_to(outside)
+            else:
+                os.rename(outside, folder / "sub")
+        return open_directory(name, parent)
+
+    monkeypatch.setattr(tempclean, "_open_directory", swap)
+    selection = clean(folder)
+    assert (folder / "aside").exists(), "the swap took place"
+    assert selection.stale == []
+    assert precious.exists() if what == "link" else (folder / "sub" / precious.name).exists()
 
 
-def test_a_directory_that_is_swapped_for_a_link_meanwhile_deletes_nothing_elsewhere(
-    tmp_path: Path, two_days_later: None
+@pytest.mark.parametrize("what", ["link", "directory"])
+def test_a_directory_that_is_swapped_while_it_is_searched_deletes_in_the_one_that_was_opened(
+    tmp_path: Path, two_days_later: None, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     outside, folder = tmp_path / "outside", tmp_path / "tmp"
-    precious = {make(outside / f"bilingual_{n}") for n in range(20)}
-    for n in range(20):
-        make(folder / "sub" / f"bilingual_{n}")
-    stop = threading.Event()
-    swapper = threading.Thread(target=swap_until, args=(stop, folder, outside))
-    swapper.start()
-    rounds = removed = 0
-    try:
-        deadline = Deadline(2)
-        while not deadline.expired:
-            removed += len(tempclean.clean(rules(folder), Deadline(5)).stale)
-            rounds += 1
-            if removed >= 20 and rounds > 50:
-                break
-    finally:
-        stop.set()
-        swapper.join()
-    assert all(path.exists() for path in precious)
-    assert rounds > 5
+    precious = make(outside / "bilingual_same_name")
+    make(folder / "sub" / "bilingual_same_name")
+    unlink = tempclean._Walk._unlink
+
+    def swap(self: Any, *args: Any) -> str:
+        os.rename(folder / "sub", folder / "aside")
+        if what == "link":
+            (folder / "sub").symlink_to(outside)
+        else:
+            shutil.copytree(outside, folder / "sub")
+        return unlink(self, *args)
+
+    monkeypatch.setattr(tempclean._Walk, "_unlink", swap)
+    assert len(clean(folder).stale) == 1
+    assert precious.exists() and (folder / "sub" / "bilingual_same_name").exists()
+    assert os.listdir(folder / "aside") == []
 
 
 def test_a_name_that_becomes_another_file_between_look_and_removal_stays(
@@ -241,6 +266,7 @@ def test_a_name_that_becomes_another_file_between_look_and_removal_stays(
 ) -> None:
     victim = make(tmp_path / "bilingual_1")
     fresh = make(tmp_path / "new")
+    os.utime(fresh, ns=(victim.stat().st_mtime_ns,) * 2)
     why_not = tempclean._Walk._why_not
 
     def swap(self: Any, *args: Any) -> str:
