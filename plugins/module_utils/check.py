@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -153,7 +153,7 @@ class Check:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON data."""
-        data = asdict(self)
+        data = dict(vars(self))  # not asdict(): its deep copy cannot take the lazy containers of Ansible's templates
         data["status"] = int(self.status)
         data["fingerprint"] = self.fingerprint
         return data
