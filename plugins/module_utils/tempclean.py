@@ -441,6 +441,7 @@ class _InUse:
         self._mapped: set[int] = set()
         self._blind = False
         for pid in filter(str.isdigit, os.listdir("/proc")):
+            owner = -1
             try:
                 owner = os.stat(f"/proc/{pid}").st_uid
                 with os.scandir(f"/proc/{pid}/fd") as entries:

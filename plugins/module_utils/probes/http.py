@@ -1,3 +1,4 @@
+# pylint: disable=unused-import; it adds the imports of the standard library's http to any file of that name
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -906,7 +907,7 @@ def _report(endpoint: Endpoint, tries: list[Exchange], bad: Exchange, say: Repor
     status = Status.WARNING if failed < len(tries) and failed == 1 else Status.CRITICAL
     if failure.sentence == "http.too_large" and status is Status.CRITICAL:
         status = Status.WARNING  # it answers, with more than anybody asked for
-    evidence = [*bad.hops, _phases_line(bad)]
+    evidence = [f"{endpoint.method} {redact_url(endpoint.url)}", *bad.hops, _phases_line(bad)]
     if bad.excerpt:
         evidence.append(f"body: {bad.excerpt}")
     return say.find(
