@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import LatencyEvent, Reading, SlowEntry
 
@@ -44,8 +43,7 @@ SAMPLES_DAYS = 7
 RESTARTS_KEPT = 10
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """What the host the server runs on tells, where that is this host; None for what could not be read."""
 
     swap_bytes: int | None = None
@@ -315,7 +313,7 @@ class Figures:
     def keys_median(self) -> float | None:
         """Median of the key counts of the last days, None below seven samples."""
         counts = [count for at, count in self.memory.samples if at > self.now - SAMPLES_DAYS * DAY]
-        return statistics.median(counts) if len(counts) >= 7 else None
+        return sorted(counts)[len(counts) // 2] if len(counts) >= 7 else None
 
     @property
     def restarts_24h(self) -> int:

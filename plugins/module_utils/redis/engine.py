@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
@@ -55,13 +54,12 @@ _REASON = {
 _COUNTED = ("wrong_password",)
 
 
-@dataclass
-class Inspection:
+class Inspection(NamedTuple):
     """What one look at a server gave."""
 
     checks: list[Check]
     state: dict[str, Any]
-    stats: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any]
 
 
 def inspect(
@@ -79,10 +77,10 @@ def inspect(
     try:
         found = exchange(target, COMMANDS, deadline, SLOW_MS)
     except Unreachable as exc:
-        return Inspection([_down(say, target, exc)], _after_failure(previous, memory, exc))
+        return Inspection([_down(say, target, exc)], _after_failure(previous, memory, exc), {})
     reading = parse(found.replies, found.ping_ms)
     if reading.info.get("loading") == "1":
-        return Inspection([_loading(say, target, reading)], dict(previous))
+        return Inspection([_loading(say, target, reading)], dict(previous), {})
     host = read_host(reading.count("process_id")) if target.local else Host()
     figures = Figures(reading, memory, host, _server_time(reading), cache=wishes.role == "cache")
     checks = evaluate(figures, target, wishes, thresholds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import Refusal
 
@@ -51,8 +51,7 @@ GRANTS = {
 }
 
 
-@dataclass(frozen=True)
-class SlowEntry:
+class SlowEntry(NamedTuple):
     """One line of the slow log; of the command only its name, since arguments are users' data."""
 
     id: int
@@ -61,8 +60,7 @@ class SlowEntry:
     command: str
 
 
-@dataclass(frozen=True)
-class LatencyEvent:
+class LatencyEvent(NamedTuple):
     """The latest spike of one event of the latency monitor, in milliseconds."""
 
     name: str

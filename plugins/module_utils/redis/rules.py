@@ -18,8 +18,7 @@ becomes SKIPPED with that reason. Decisions that go beyond a number:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
@@ -42,8 +41,7 @@ AOF_GROWTH = 3.0
 SLOWER_THAN = (1, 100_000)  # microseconds in which the slow log is of use
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What an operator declares about the server."""
 
     role: str = "cache"
@@ -51,8 +49,7 @@ class Wishes:
     strict_os: bool = False
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """Everything a rule may look at, and the voice it speaks with."""
 
     check_id: str

@@ -80,8 +80,7 @@ class Target:
             return False
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """The server's error reply to one command: ``denied`` by the ACL, ``unknown`` to this version, or another error."""
 
     kind: str
