@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -22,6 +23,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words i
 
 # Height of a bar of the history: the shape that tells the statuses apart without colour.
 _HEIGHTS = {Status.CRITICAL: 26, Status.WARNING: 15, Status.UNKNOWN: 20, Status.OK: 7, Status.SKIPPED: 3}
+
+# A page, not a dump: beyond this many findings only the table of all checks has them. Keeps 10 hosts under 300 KB.
+FINDINGS = 60
 
 
 def render(
@@ -40,29 +44,11 @@ def render(
     ``now`` is the moment of rendering, ``chain`` the state of the ledger, ``other`` the address of the same report in the
     other language. Raises ImportError without Jinja2.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    def advice(check: Check) -> Markup:
-        # Escaped first; only then do our own backticks become code.
-        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(catalogue.fix(check, locale))))
-
-    env = Environment(autoescape=True, trim_blocks=True)
-    env.filters.update(
-        symbol=symbol,
-        word=lambda status: status_word(status, locale),
-        title=lambda check: catalogue.title(check.id, locale),
-        summary=lambda check: catalogue.summary(check, locale),
-        fix=advice,
-        group=lambda name: named("group", name, locale),
-        local=lambda stamp: clock.local(stamp, zone),
-        amount=amount,
-    )
     run = read(envelopes)
     past = story.past_runs(earlier)
     first = min(run.hosts, key=lambda host: host.started) if run.hosts else None
     ago = clock.age(first.started, now) if first else None
-    return env.from_string(TEMPLATE).render(
+    return _template(locale, zone).render(
         run=run,
         locale=locale,
         zone=zone,
@@ -92,10 +78,33 @@ def render(
         ],
         backups=story.latest(run, past, lambda check: check.group == "backup"),
         logs=story.latest(run, past, lambda check: check.group == "log"),
-        css=Markup(CSS.strip()),
-        light=Markup(_variables(LIGHT)),
-        dark=Markup(_variables(DARK)),
+        shown=FINDINGS,
     )
+
+
+@lru_cache(maxsize=8)
+def _template(locale: str, zone: tzinfo) -> Any:
+    """Return the compiled page; a report renders it several times."""
+    from jinja2 import Environment  # the other formats must not need it
+    from markupsafe import Markup
+
+    def advice(check: Check) -> Markup:
+        # Escaped first; only then do our own backticks become code.
+        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(catalogue.fix(check, locale))))
+
+    env = Environment(autoescape=True, trim_blocks=True)
+    env.filters.update(
+        symbol=symbol,
+        word=lambda status: status_word(status, locale),
+        title=lambda check: catalogue.title(check.id, locale),
+        summary=lambda check: catalogue.summary(check, locale),
+        fix=advice,
+        group=lambda name: named("group", name, locale),
+        local=lambda stamp: clock.local(stamp, zone),
+        amount=amount,
+    )
+    env.globals.update(css=Markup(CSS.strip()), light=Markup(_variables(LIGHT)), dark=Markup(_variables(DARK)))
+    return env.from_string(TEMPLATE)
 
 
 def amount(check: Check) -> str:

@@ -41,7 +41,7 @@ html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--text);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "PingFang SC","Hiragino Sans GB","Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC",sans-serif;
 overflow-wrap:anywhere}
-:lang(zh){line-height:1.7;font-family:system-ui,-apple-system,"PingFang SC","Hiragino Sans GB","Microsoft YaHei",
+html:lang(zh) body{line-height:1.7;font-family:system-ui,-apple-system,"PingFang SC","Hiragino Sans GB","Microsoft YaHei",
 "Noto Sans CJK SC","Source Han Sans SC","WenQuanYi Micro Hei",sans-serif;line-break:strict}
 main,footer,.top{max-width:72rem;margin:0 auto;padding:0 1rem}
 .top{display:flex;justify-content:space-between;align-items:baseline;gap:1rem;padding-top:1rem;color:var(--soft)}
@@ -163,7 +163,7 @@ TEMPLATE = """
 </section>
 
 <section id="now"><h2>{{ say('now') }}</h2>
-{% for host, check in run.findings %}
+{% for host, check in run.findings[:shown] %}
 <article class="card finding {{ check.status.name|lower }}">
 <header>{{ sign(check.status) }}<h3>{{ host.name }}</h3><span>{{ check|title }}{% if check.item %} <code>{{ check.item }}</code>{% endif %}</span>
 <span class="meta">{{ say('since') }} {{ since(host, check)|local }}</span></header>
@@ -173,18 +173,19 @@ TEMPLATE = """
 <pre>{{ check.evidence|join('\\n') }}</pre></details>{% endif %}
 </article>
 {% else %}<p class="card">{{ say('nothing_now') }}</p>{% endfor %}
+{% if run.findings|length > shown %}<p class="card"><a href="#all">{{ say('more', n=run.findings|length - shown) }}</a></p>{% endif %}
 </section>
 
 <section><h2>{{ say('changes') }}</h2>
 <div class="card">
 {% if changes is none %}<p class="soft">{{ say('change.first') }}</p>
 {% elif not changes %}<p class="soft">{{ say('change.none') }}</p>
-{% else %}<ul class="list">{% for change in changes %}
+{% else %}<ul class="list">{% for change in changes[:shown] %}
 <li><b>{{ say('change.' + change.kind) }}</b> {% if change.kind != 'gone' %}
 {%- if change.check.id in whole_host and change.kind == 'better' %}{{ sign(ok) }}{% else %}{{ sign(change.check.status) }}{% endif %} {% endif -%}
 <b>{{ change.host }}</b> {{ change.check|title }}{% if change.check.item %} <code>{{ change.check.item }}</code>{% endif %}
 {%- if change.before is not none %} <span class="meta">({{ say('change.was', status=change.before|symbol + ' ' + change.before|word) }})</span>{% endif %}</li>
-{%- endfor %}</ul>{% endif %}
+{%- endfor %}{% if changes|length > shown %}<li>{{ say('more', n=changes|length - shown) }}</li>{% endif %}</ul>{% endif %}
 </div></section>
 
 <section><h2>{{ say('matrix') }}</h2>
@@ -221,12 +222,12 @@ TEMPLATE = """
 <section><h2>{{ say('logs') }}</h2>
 {{ listing(logs, say('logs.none')) }}</section>
 
-<section class="all"><h2>{{ say('all') }}</h2>
+<section class="all" id="all"><h2>{{ say('all') }}</h2>
 <div class="card">{% for host in run.hosts %}
 <details><summary>{{ sign(host.worst) }} {{ host.name }} ({{ host.checks|length }})</summary>
 <table><thead><tr><th scope="col">{{ say('status') }}</th><th scope="col">{{ say('check') }}</th><th scope="col">{{ say('item') }}</th><th scope="col">{{ say('finding') }}</th></tr></thead>
 <tbody>{% for checks in host.by_group.values() %}{% for check in checks %}
-<tr><td>{{ sign(check.status) }}</td><td>{{ check.id }}</td><td>{{ check.item }}</td><td>{{ check|summary }}</td></tr>{% endfor %}{% endfor %}
+<tr><td class="s {{ check.status.name|lower }}">{{ check.status|symbol }} {{ check.status|word }}</td><td>{{ check.id }}</td><td>{{ check.item }}</td><td>{{ check|summary }}</td></tr>{% endfor %}{% endfor %}
 </tbody></table></details>{% endfor %}</div>
 </section>
 </main>

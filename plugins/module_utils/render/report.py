@@ -165,11 +165,19 @@ def publish(found: Iterator[File], directory: Path, now: datetime, dry: bool) ->
     return paths, changed
 
 
+def _make_directory(directory: Path) -> None:
+    """Make what is missing of a path; open to everybody, as the monitoring agent must get to its textfile."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        one.chmod(0o755)
+
+
 def write(path: Path, text: str, mode: int) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_directory(path.parent)
         with open(temporary, "x", encoding="utf-8") as stream:
             os.fchmod(stream.fileno(), mode)
             stream.write(text)

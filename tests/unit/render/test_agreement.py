@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from datetime import datetime, timezone
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import (
+    html,
     jsonout,
     junit,
     markdown,
@@ -122,7 +125,55 @@ def read_terminal(envelopes):
     return lines[1].status, {name.lower(): int(number) for name, number in tally}
 
 
-@pytest.mark.parametrize("reader", [read_nagios, read_json, read_markdown, read_terminal])
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page to its end; every element that is opened must be closed in its place."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.main = [], [], {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag == "main":
+            self.main = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def page(envelopes, locale="en", **rest):
+    return html.render(
+        envelopes, locale=locale, zone=timezone.utc, now=datetime(2026, 11, 23, 2, tzinfo=timezone.utc), **rest
+    )
+
+
+def read_html(envelopes):
+    main = Page(page(envelopes)).main
+    return Status[main["data-worst"]], {
+        status.name.lower(): int(main[f"data-{status.name.lower()}"]) for status in Status
+    }
+
+
+@given(envelopes=runs(), earlier=runs(), locale=st.sampled_from(["en", "zh"]))
+@settings(max_examples=60, deadline=None)
+def test_html_is_whole_and_lets_nothing_of_a_host_in(envelopes, earlier, locale):
+    text = page(envelopes, locale, earlier=[{**envelope, "run_id": "before"} for envelope in earlier])
+    seen = Page(text).seen
+    assert not {tag for tag, _attrs in seen} & {"script", "img", "iframe", "object", "form"}
+    assert not [name for _tag, attrs in seen for name in attrs if name.startswith("on")]
+    assert {attrs["href"] for _tag, attrs in seen if "href" in attrs} <= {"#now", "#all", "data:,"}
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
+@pytest.mark.parametrize("reader", [read_nagios, read_json, read_markdown, read_terminal, read_html])
 @given(envelopes=runs())
 @settings(max_examples=60, deadline=None)
 def test_worst_and_counts_are_those_of_the_checks(reader, envelopes):
