@@ -55,13 +55,14 @@ def make_envelope(
         checks = [Check.from_dict(data) for data in result["checks"]]
         state = result["state"]
     else:
-        gone = bool(result.get("unreachable"))
+        # A host that falls silent in mid-run is not "unreachable" to Ansible: the task's own timeout ends it.
+        gone = bool(result.get("unreachable") or result.get("timedout"))
         error = " ".join(str(result.get("msg", "no result")).split())[:500]
         check = AREA.reporter(source="controller").find(
             "host.reachable" if gone else "host.checked",
             Status.CRITICAL,
             "host.unreachable" if gone else "host.not_checked",
-            reason="missing" if gone else "error",
+            reason="timeout" if gone else "error",
             error=error,
             evidence=[error],
         )
