@@ -124,6 +124,14 @@ def owner(pid: int, proc: str = PROC) -> int | None:
         return None
 
 
+def cgroup(pid: int, proc: str = PROC) -> str:
+    """Return the control groups of a process as the kernel lists them, empty when it is gone."""
+    try:
+        return read(f"{proc}/{pid}/cgroup")
+    except OSError:
+        return ""
+
+
 def switches(pid: int, proc: str = PROC) -> int | None:
     """Return how often a process has been switched in and out: a number that stands still means it does not run."""
     try:

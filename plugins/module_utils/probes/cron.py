@@ -231,7 +231,7 @@ def parse(text: str, where: str, user: str, trouble: str) -> Iterator[Line]:
         match = _FIELDS.match(bare.lstrip("# \t"))
         if not match or (_ASSIGNMENT.match(bare) and not commented):
             continue
-        schedule, command, who = match[1], match[2], user
+        schedule, command, who = " ".join(match[1].split()), match[2], user
         if not user:
             who, _, command = command.replace("\t", " ", 1).partition(" ")
         # cron leaves out, or refuses the whole file for, a last line that does not end.

@@ -427,6 +427,11 @@ def _frozen(say: Reporter, unit: Declared, shown: Mapping[str, str], family: lis
     if freezer in ("frozen", "freezing"):
         return say.find("unit.frozen", unit.severity, "unit.is_frozen", item=unit.name, state=freezer)
     stopped = [one for one in family if one.state in proc.STOPPED]
+    if stopped:
+        # A login below sshd is a session of its own, where somebody may have pressed Ctrl-Z.
+        own = proc.cgroup(family[0].pid)
+        family = [one for one in family if proc.cgroup(one.pid) == own]
+        stopped = [one for one in family if one.state in proc.STOPPED]
     living = [one for one in family if one.state not in "ZX"]
     words: dict[str, Any] = {
         "item": unit.name,
