@@ -34,8 +34,6 @@ LONGEST_SECONDS = 20.0
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
 SHIFTS = ("morning", "afternoon", "evening")
 FINDING = ("WARNING", "CRITICAL", "UNKNOWN")
-# What the lab's hosts share with the machine below them cannot be held against them.
-
 pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
 
 
@@ -49,7 +47,50 @@ class Case:
     turned: dict[str, str] = field(hash=False)
 
 
-CASES: tuple[Case, ...] = ()
+APP, NGINX, REDIS = (f"unit.{{}}|{unit}" for unit in (faults.APP, faults.NGINX, faults.REDIS))
+# A host whose pages hang is told so, and that looking took long.
+SLOW = {"check.duration|": "WARNING"}
+NEW_ERRORS = {"log.new_fingerprints|application": "WARNING"}
+HEALTH_DOWN = {"http.status|health": "CRITICAL"}
+PAGES_DOWN = {**HEALTH_DOWN, "http.status|response": "CRITICAL"}
+APP_DOWN = {APP.format("state"): "CRITICAL", "port.expected|5000": "CRITICAL", **HEALTH_DOWN, **NEW_ERRORS}
+CACHE_DOWN = {"redis.up|127.0.0.1:6379": "CRITICAL", **NEW_ERRORS}
+DATABASE_ERRORS = {"log.fatal|application": "CRITICAL", **HEALTH_DOWN, **NEW_ERRORS}
+
+CASES = (
+    Case("unit_stopped", "morning", "bilingual-tutor.service is inactive", {**APP_DOWN}),
+    Case("crash_loop", "morning", "restarted again and again", {**APP_DOWN}),
+    Case("app_sigstop", "morning", "stopped by a signal", {APP.format("frozen"): "CRITICAL", **HEALTH_DOWN, **SLOW}),
+    Case("nginx_sigstop", "morning", "stopped by a signal", {NGINX.format("frozen"): "CRITICAL", **HEALTH_DOWN, **SLOW}),
+    Case("redis_sigstop", "morning", "stopped by a signal", {REDIS.format("frozen"): "CRITICAL", **CACHE_DOWN}),
+    Case(
+        "redis_down",
+        "morning",
+        "redis-server.service is inactive",
+        {REDIS.format("state"): "CRITICAL", "port.expected|6379": "CRITICAL", **CACHE_DOWN},
+    ),
+    Case("redis_wrong_password", "afternoon", "wrong password", {**CACHE_DOWN}),
+    Case(
+        "redis_acl_without_config", "afternoon", "ACL SETUSER watch", {"redis.access|127.0.0.1:6379": "WARNING"}
+    ),
+    Case("resolver_dead", "afternoon", "name resolution of tutor.lab.test", {**PAGES_DOWN, **SLOW}),
+    Case("http_500", "afternoon", "status 500", {**PAGES_DOWN, **NEW_ERRORS}),
+    Case(
+        "http_endless_body",
+        "afternoon",
+        "does not end",
+        {"http.body|health": "WARNING", "http.body|response": "WARNING"},
+    ),
+    Case("http_redirect_loop", "afternoon", "more than 3 redirects", {**PAGES_DOWN}),
+    Case("http_slow_drip", "afternoon", "still incomplete", {**PAGES_DOWN, **SLOW}),
+    Case("disk_full", "evening", "96 %", {f"disk.used|{faults.HOME}/backups": "CRITICAL"}),
+    Case("inodes_exhausted", "evening", "100 % of 128 inodes", {f"inode.used|{faults.HOME}/backups": "CRITICAL"}),
+    Case("log_errors", "evening", "1 new kinds of errors", {**NEW_ERRORS}),
+    Case("log_rotated", "evening", "1 new kinds of errors", {**NEW_ERRORS}),
+    Case("log_rotated_not_reopened", "evening", "nginx_access.log.1", {"logrotate.not_reopened|": "WARNING"}),
+    Case("host_unplugged", "evening", "no connection", {"host.reachable|": "CRITICAL"}),
+    Case("host_frozen", "evening", "no connection", {"host.reachable|": "CRITICAL"}),
+)
 
 
 @dataclass(frozen=True)
