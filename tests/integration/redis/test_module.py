@@ -33,7 +33,12 @@ UTILS = "ansible_collections.bilingual_tutor.ops.plugins.module_utils"
 def _python(code: str, *arguments: str, python: tuple[str, ...] = (sys.executable,)) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".tree")}
     done = subprocess.run(
-        [*python, "-c", textwrap.dedent(code), *arguments], env=environment, check=False, capture_output=True, text=True, timeout=30
+        [*python, "-c", textwrap.dedent(code), *arguments],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -127,7 +132,9 @@ def test_through_ansible_no_password_is_printed(system: Server, tmp_path: Path) 
         "-e",
         f"ansible_python_interpreter={sys.executable}",
     ]
-    done = subprocess.run([*command, str(play)], env=environment, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*command, str(play)], env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "redis.up" in done.stdout
     assert SECRET not in done.stdout + done.stderr

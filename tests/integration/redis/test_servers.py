@@ -30,7 +30,7 @@ def test_a_healthy_server_has_nothing_to_say(server: Server) -> None:
     first = server.look(host="127.0.0.1", port=server.port, unix_socket="")
     second = server.look(first.state, host="127.0.0.1", port=server.port, unix_socket="")
     for looked in (first, second):
-        # The wheel of 6.2.5 is open to a known hole, which is a finding of its own below.
+        # The wheel of 6.2 is open to a known hole, which is a finding of its own below.
         looked.checks = [check for check in looked.checks if check.id != "redis.version"]
         assert looked.bad() == {}
         assert looked["redis.up"].status is Status.OK
@@ -46,7 +46,8 @@ def test_versions_are_told_apart(server: Server) -> None:
         assert name == "Valkey"
         assert looked["redis.version"].status is Status.OK
     elif server.flavour == "redis-6.2":
-        assert (name, version) == ("Redis", "6.2.5")
+        assert name == "Redis"
+        assert version.startswith("6.2.")
         assert looked["redis.version"].status is Status.CRITICAL
         assert looked["redis.latency.p999"].status is Status.SKIPPED
         assert "not in this version" in looked["redis.latency.p999"].summary
