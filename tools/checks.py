@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -390,7 +389,7 @@ class Scheduler:
     def all(self) -> list[Result]:
         """Run everything and return the results in the order of the list."""
         order = {stage.name: place for place, stage in enumerate(self.waiting)}
-        threads = [threading.Thread(target=self.work) for _ in range(self.workers)]
+        threads = [threading.Thread(target=self.work) for _turn in range(self.workers)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -56,7 +56,7 @@ def row(cells: Iterable[str]) -> str:
 def table(head: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     """Yield a table and the empty line after it."""
     yield row(head)
-    yield row("---" for _ in head)
+    yield row("---" for _turn in head)
     yield from map(row, rows)
     yield ""
 
@@ -102,7 +102,7 @@ def document() -> str:
     lines += table(["option", "type", "default", "choices"], options(registry.COMMON_OPTIONS))
     seen = set()
     for kind, module in sorted(registry.KINDS.items()):
-        told = inspect.cleandoc(module.__doc__ or "").split("\n\n")[0]
+        told = inspect.cleandoc(module.__doc__ or "").partition("\n\n")[0]
         lines += [f"## {kind}", "", " ".join(told.split()), "", f"Deadline: {module.TIMEOUT:g} s.", ""]
         if module.OPTIONS:
             lines += table(["option", "type", "default", "choices"], options(module.OPTIONS))

@@ -90,8 +90,8 @@ def reached(envelope: Mapping[str, Any], fail_on: str) -> bool:
     """
     if fail_on not in FAIL_ON:
         raise OpsError(f"fail_on is {fail_on!r}: expected one of {', '.join(FAIL_ON)}")
-    bar = FAIL_ON[fail_on]
-    return bar is not None and Status(envelope["worst"]).severity >= bar.severity
+    mildest = FAIL_ON[fail_on]
+    return mildest is not None and Status(envelope["worst"]).severity >= mildest.severity
 
 
 def findings(checks: Iterable[Check]) -> list[Check]:

@@ -67,7 +67,7 @@ def process(pid: int, proc: str = PROC) -> Process | None:
     except OSError:
         return None
     # The name may hold blanks and parentheses: it ends at the last one.
-    head, _, tail = text.rpartition(")")
+    head, _sep, tail = text.rpartition(")")
     fields = tail.split()
     if len(fields) < 22:
         return None
@@ -185,15 +185,19 @@ def socket_owners(inodes: Iterable[int], proc: str = PROC) -> dict[int, list[int
 def stuck(suspects: Iterable[Process], seconds: float, proc: str = PROC) -> list[Process]:
     """Return those of the processes in uninterruptible sleep that did not run at all for that many seconds.
 
-    One sample says nothing: every process that reads a disk shows D now and then. Costs nothing without suspects.
+    One sample says nothing: every process that reads a disk shows D now and then. It ends as soon as no suspect is left.
     """
     before = {one.identity: (one, switches(one.pid, proc)) for one in suspects if one.state == "D"}
-    if not before:
-        return []
-    time.sleep(seconds)
-    result = []
-    for one, count in before.values():
-        now = process(one.pid, proc)
-        if now and now.identity == one.identity and now.state == "D" and switches(one.pid, proc) == count:
-            result.append(now)
-    return result
+    end = time.monotonic() + seconds
+    while before:
+        before = {key: (one, count) for key, (one, count) in before.items() if _stands_still(one, count, proc)}
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        time.sleep(min(0.05, left))
+    return [one for one, _count in before.values()]
+
+
+def _stands_still(one: Process, count: int | None, proc: str) -> bool:
+    now = process(one.pid, proc)
+    return now is not None and now.identity == one.identity and now.state == "D" and switches(one.pid, proc) == count

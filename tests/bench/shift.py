@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -67,10 +66,20 @@ class Sample:
 def measure(argv: Sequence[str], stdin: str = "", env: dict[str, str] | None = None) -> Sample:
     """Run a command to its end and time it; a run that fails is an error, not a sample."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    done = subprocess.run(list(argv), input=stdin, text=True, capture_output=True, env={**os.environ, **(env or {})}, cwd=ROOT)
+    done = subprocess.run(
+        list(argv),
+        input=stdin,
+        text=True,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        cwd=ROOT,
+        check=False,
+    )
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"{shlex.join(argv)[:300]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise SystemExit(
+            f"{shlex.join(argv)[:300]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
     return Sample(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
@@ -110,7 +119,11 @@ class Peers:
     def ours(self) -> Sample:
         """The playbook, with ledger and report."""
         playbook = self.bin / "ansible-playbook"
-        extra = {"ops_usage_scope": "personal_learning", "ops_state_dir": str(self.directory / "state"), "ops_shift": "morning"}
+        extra = {
+            "ops_usage_scope": "personal_learning",
+            "ops_state_dir": str(self.directory / "state"),
+            "ops_shift": "morning",
+        }
         args = [str(playbook), "bilingual_tutor.ops.daily_checks", "-i", str(self.inventory), "-e", json.dumps(extra)]
         return measure(args, env=self.env)
 
@@ -121,7 +134,14 @@ class Peers:
     def pyinfra(self) -> Sample:
         """One pyinfra operation per command."""
         hosts = ",".join(self.addresses)
-        args = [str(self.bin / "pyinfra"), "-y", hosts, str(self.deploy), "--data", f"ssh_config_file={self.ssh_config}"]
+        args = [
+            str(self.bin / "pyinfra"),
+            "-y",
+            hosts,
+            str(self.deploy),
+            "--data",
+            f"ssh_config_file={self.ssh_config}",
+        ]
         return measure([*args, "--data", "ssh_user=root"])
 
     def ssh(self) -> Sample:
@@ -142,7 +162,7 @@ def compare(peers: Peers, runs: int) -> dict[str, list[Sample]]:
     for way in ways.values():
         way()  # warm: connections, byte code, the first state
     samples: dict[str, list[Sample]] = {name: [] for name in ways}
-    for _ in range(runs):
+    for _turn in range(runs):
         for name, way in ways.items():
             samples[name].append(way())
     return samples
@@ -166,9 +186,13 @@ def module_body(state: Path) -> str:
     """Return the median time of the module's body over the recorded runs."""
     query = [str(Path(sys.executable).parent / "ansible"), "localhost", "-m", "bilingual_tutor.ops.ops_query", "-a"]
     args = json.dumps({"ledger": str(state / "ledger.db"), "kind": "check.run", "select": "[].data.duration_ms"})
-    env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json"}
+    env = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json",
+    }
     env["ANSIBLE_LOAD_CALLBACK_PLUGINS"] = "1"
-    done = subprocess.run([*query, args], env=env, capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([*query, args], env=env, capture_output=True, text=True, check=True, cwd=ROOT, check=False)
     taken = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]["selected"]
     return f"module body on the host: median {statistics.median(taken):.0f} ms of {len(taken)} runs"
 
@@ -187,7 +211,9 @@ def main() -> int:
         try:
             inventory = directory / "hosts.yml"
             subprocess.run([*LAB, "inventory", "--output", str(inventory)], check=True)
-            config = Path(subprocess.run([*LAB, "ssh-config"], check=True, capture_output=True, text=True).stdout.strip())
+            config = Path(
+                subprocess.run([*LAB, "ssh-config"], check=True, capture_output=True, text=True).stdout.strip()
+            )
             peers = Peers(directory, inventory, config, names)
             print(table(number, compare(peers, options.runs)))
             print(module_body(directory / "state"), "\n", flush=True)

@@ -30,6 +30,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from processes import Started, launch, stop, wait
@@ -41,7 +42,7 @@ sys.path.insert(0, str(STANDIN))
 import history  # noqa: E402
 
 # Tried first, so that the same thing has the same name in each report; taken ones are replaced by any free port.
-PORTS = {"nginx": 18080, "gunicorn": 15000, "redis": 16379}
+PORTS: Mapping[str, int] = MappingProxyType({"nginx": 18080, "gunicorn": 15000, "redis": 16379})
 # Where errors are written.
 LOGS = ("bilingual_tutor.log", "gunicorn_error.log", "nginx_error.log")
 READY_SECONDS = 15.0
@@ -229,7 +230,7 @@ class Sandbox:
             wait(lambda name=name, process=process: ready[name]() or not process.alive, READY_SECONDS)
             if not ready[name]():
                 raise SandboxError(f"{name} does not come up on port {ports[name]}:\n{self._last_words()}")
-        for _ in range(VISITS):
+        for _turn in range(VISITS):
             fetch(f"{facts['url']}/")
         fetch(f"{facts['url']}/api/test", method="POST")
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -81,7 +80,7 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
 def cgroup2_mount() -> Path:
     """Return where this machine has its cgroup2 hierarchy."""
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        fields, _, rest = line.partition(" - ")
+        fields, _sep, rest = line.partition(" - ")
         if rest.split()[0] == "cgroup2":
             return Path(fields.split()[4])
     raise LabError("no cgroup2 file system is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")

@@ -45,7 +45,7 @@ def test_host_that_was_not_checked_is_one_critical_finding_and_keeps_its_state(r
 
 
 @pytest.mark.parametrize(
-    ("status", "bars"),
+    ("status", "levels"),
     [
         (Status.SKIPPED, []),
         (Status.OK, []),
@@ -54,9 +54,9 @@ def test_host_that_was_not_checked_is_one_critical_finding_and_keeps_its_state(r
         (Status.CRITICAL, ["unknown", "warning", "critical"]),
     ],
 )
-def test_bar(status, bars):
+def test_what_reaches_which_level(status, levels):
     record = of_status(status)
-    assert [bar for bar in ("never", "unknown", "warning", "critical") if reached(record, bar)] == bars
+    assert [level for level in ("never", "unknown", "warning", "critical") if reached(record, level)] == levels
 
 
 def test_run_that_checked_nothing_is_not_healthy():

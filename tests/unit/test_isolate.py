@@ -34,7 +34,7 @@ def test_exception_comes_back_as_its_traceback():
 
 
 def test_value_that_is_no_json_is_an_error():
-    assert "not JSON serializable" in run_isolated(lambda: object(), 5).error
+    assert "not JSON serializable" in run_isolated(object, 5).error
 
 
 def test_killed_child_is_an_error_and_names_the_signal():
@@ -83,7 +83,7 @@ def test_child_shares_no_standard_stream_with_the_ssh_channel():
 
 def test_no_descriptor_and_no_zombie_is_left():
     before = len(os.listdir("/proc/self/fd"))
-    gather([Child(lambda: 1, 5) for _ in range(20)])
+    gather([Child(lambda: 1, 5) for _turn in range(20)])
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

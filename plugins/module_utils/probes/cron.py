@@ -233,7 +233,7 @@ def parse(text: str, where: str, user: str, trouble: str) -> Iterator[Line]:
             continue
         schedule, command, who = " ".join(match[1].split()), match[2], user
         if not user:
-            who, _, command = command.replace("\t", " ", 1).partition(" ")
+            who, _sep, command = command.replace("\t", " ", 1).partition(" ")
         # cron leaves out, or refuses the whole file for, a last line that does not end.
         cut = number == len(lines) and not raw.endswith("\n")
         yield Line(

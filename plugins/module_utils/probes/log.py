@@ -623,7 +623,7 @@ def moment_of(line: str) -> float | None:
 _NORMAL: tuple[tuple[re.Pattern[str], str], ...] = (
     (_STAMP, "<time>"),
     (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "<uuid>"),
-    (re.compile(r"\"[^\"]*\"|'[^']*'|“[^”]*”|「[^」]*」"), "<text>"),
+    (re.compile(r"\"[^\"]*\"|'[^']*'|\u201c[^\u201d]*\u201d|「[^」]*」"), "<text>"),
     (re.compile(r"(?<![\w<])(?:[a-z][a-z0-9+.-]*:/)?/[^\s,;:\"')\]]+"), "<path>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b"), "<hex>"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
@@ -776,7 +776,7 @@ class AppReader:
         """
         same = text == self._before
         self._before = text
-        if same or moment is None:
+        if moment is None:
             return same
         digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:12]
         if digest in self._seen:

@@ -204,7 +204,7 @@ def parse_listeners(text: str) -> Iterator[Listener]:
         fields = line.split()
         if len(fields) < 10 or fields[3] != LISTEN:
             continue
-        host, _, port = fields[1].partition(":")
+        host, _sep, port = fields[1].partition(":")
         waiting = int(fields[4].partition(":")[2], 16)
         yield Listener(_address(host), int(port, 16), int(fields[7]), int(fields[9]), waiting)
 

@@ -174,14 +174,14 @@ def info_fields(text: str) -> Iterator[tuple[str, str, str]]:
             section = line[1:].strip().lower()
             yield section, "", ""
         elif ":" in line:
-            name, _, value = line.partition(":")
+            name, _sep, value = line.partition(":")
             yield section, name, value
 
 
 def _fields(value: str) -> dict[str, float]:
     result = {}
     for part in value.split(","):
-        name, _, number = part.partition("=")
+        name, _sep, number = part.partition("=")
         try:
             result[name] = float(number)
         except ValueError:

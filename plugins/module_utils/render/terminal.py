@@ -24,7 +24,7 @@ NAME_COLUMNS = 22
 FINDINGS = 40
 
 # These may not begin a line in Chinese.
-_CLOSING = "，。；：！？、）》」』】”’…%"
+_CLOSING = "，。；：！？、）》」』】\u201d\u2019…%"
 
 
 class Line(NamedTuple):

@@ -87,7 +87,7 @@ AREA = Area(
         "report.scope": Text(
             "For a personal learning system only. Commercial use is forbidden; whoever finds it must report it and stop "
             "operating the system at once (runbook, section on scope).",
-            "仅限个人学习系统。严禁商业用途；如发现系统被用于商业目的，运维人员有义务立即报告并停止相关运维服务（见运维手册“运维范围限制”）。",
+            "仅限个人学习系统。严禁商业用途；如发现系统被用于商业目的，运维人员有义务立即报告并停止相关运维服务（见运维手册「运维范围限制」）。",
         ),
         "report.ledger": Text("Ledger", "台账"),
         "report.ledger.unchecked": Text("chain not verified in this report", "本报告未校验哈希链"),

@@ -396,12 +396,12 @@ def test_root_does_not_write_through_a_planted_link(ledger: Ledger, tmp_path: Pa
 
 
 def fill(ledger: Ledger) -> None:
-    for _ in range(1000):
+    for _turn in range(1000):
         ledger.append([NewEvent("check.run", "tutor2", {"pad": "x" * 2_000})])
 
 
 def pour(stream: BinaryIO) -> None:
-    for _ in range(1000):
+    for _turn in range(1000):
         stream.write(b"x" * 4096)
 
 
@@ -440,7 +440,7 @@ def test_latest_per_subject_is_fast_on_ten_thousand_envelopes(quick_ledger: Ledg
             [NewEvent("check.run", f"tutor{number % 10}", {**envelope, "b": batch}) for number in range(500)]
         )
     timings = []
-    for _ in range(5):
+    for _turn in range(5):
         started = time.perf_counter()
         found = quick_ledger.query(kinds=["check.run"], latest_per="subject")
         timings.append(time.perf_counter() - started)

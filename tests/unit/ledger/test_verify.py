@@ -33,11 +33,11 @@ def tamper(ledger: Ledger, *statements: str) -> None:
     """Change the ledger as somebody with the sqlite3 command would: the triggers go first and come back."""
     connection = sqlite3.connect(ledger.path, isolation_level=None)
     triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
+    for name, _sql in triggers:
         connection.execute(f"DROP TRIGGER {name}")
     for statement in statements:
         connection.execute(statement)
-    for _, sql in triggers:
+    for _name, sql in triggers:
         connection.execute(sql)
     connection.close()
 
@@ -176,5 +176,5 @@ def test_both_languages_take_the_same_values() -> None:
     from string import Formatter
 
     for key, text in AREA.sentences.items():
-        fields = [{name for _, name, _, _ in Formatter().parse(locale) if name} for locale in text]
+        fields = [{name for _text, name, _spec, _conv in Formatter().parse(locale) if name} for locale in text]
         assert fields[0] == fields[1], key

@@ -120,7 +120,7 @@ def test_open_files_against_the_limit(spawn):
     word = f"ops-fds-{os.getpid()}"
     code = (
         "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); "
-        "files = [os.open('/dev/null', 0) for _ in range(14)]; print(1, flush=True); input()"
+        "files = [os.open('/dev/null', 0) for _turn in range(14)]; print(1, flush=True); input()"
     )
     spawn(code, word).stdout.readline()
     check = look({"cmdline": word})["process.fds"]
@@ -186,7 +186,7 @@ def test_a_name_with_blanks_and_parentheses(tmp_path):
     assert (one.comm, one.state, one.ppid, one.threads, one.start_ticks) == ("a) S (b", "T", 1, 3, 500)
 
 
-def test_stuck_needs_a_process_that_does_not_run_at_all(tmp_path):
+def test_stuck_needs_a_process_that_does_not_run_at_all(tmp_path, monkeypatch):
     def put(state, switches):
         (tmp_path / "7").mkdir(exist_ok=True)
         (tmp_path / "7" / "stat").write_text(f"7 (nfs) {state} 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 500 4096 2 0")
@@ -198,10 +198,9 @@ def test_stuck_needs_a_process_that_does_not_run_at_all(tmp_path):
     suspect = put("D", 5)
     assert proc.stuck([suspect], 0, str(tmp_path)) == [suspect]
     assert proc.stuck([put("S", 5)], 0, str(tmp_path)) == []
-    # A disk that is merely busy: still D at the second look, but it has run in between.
-    suspect, clock = put("D", 5), proc.time.sleep
-    try:
-        proc.time.sleep = lambda _seconds: put("D", 6)
-        assert proc.stuck([suspect], 1, str(tmp_path)) == []
-    finally:
-        proc.time.sleep = clock
+    # A disk that is merely busy: still D at the next look, but it has run in between. That ends the wait at once.
+    suspect = put("D", 5)
+    sleep, naps = proc.time.sleep, []
+    monkeypatch.setattr(proc.time, "sleep", lambda seconds: (naps.append(seconds), put("D", 6), sleep(0)))
+    assert proc.stuck([suspect], 60, str(tmp_path)) == []
+    assert len(naps) == 2

@@ -31,7 +31,7 @@ class FaultSwitch:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request, with the fault that is switched on."""
-        fault, _, argument = self._read().partition(" ")
+        fault, _sep, argument = self._read().partition(" ")
         if fault == "slow":
             time.sleep(float(argument))
         if fault in ("", "slow"):

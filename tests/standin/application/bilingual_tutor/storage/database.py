@@ -200,7 +200,7 @@ def create(path: Path, now: datetime | None = None) -> None:
     def moment(days: float) -> str:
         return f"{now - timedelta(days=days):%Y-%m-%d %H:%M:%S}"
 
-    with closing(connect(path)) as connection, connection:
+    with closing(connect(path)) as connection, connection:  # pylint: disable=confusing-with-statement
         words = [
             (*word, language, level)
             for language, book in (("english", ENGLISH), ("japanese", JAPANESE))
