@@ -138,7 +138,7 @@ def relevant(mounts: Iterable[Mount], declared: Iterable[str] = ()) -> list[Moun
     # A bind mount shows a directory (its root) of a file system that is also mounted whole: the whole one goes first.
     for mount in sorted(mounts, key=lambda one: (one.point not in wanted, one.root != "/", len(one.point), one.point)):
         if mount.point not in wanted:
-            hidden = mount.kind in _PSEUDO | _IMAGES or _INTERNAL.match(mount.point)
+            hidden = mount.kind in _PSEUDO | _IMAGES or bool(_INTERNAL.match(mount.point))
             # The root of a container seen from its host: its space is that of the file system below.
             hidden = hidden or (mount.kind == "overlay" and mount.point != "/")
             if hidden or mount.read_only or mount.device in devices:

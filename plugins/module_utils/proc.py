@@ -192,7 +192,7 @@ def stuck(suspects: Iterable[Process], seconds: float, proc: str = PROC) -> list
     while before:
         before = {key: (one, count) for key, (one, count) in before.items() if _stands_still(one, count, proc)}
         left = end - time.monotonic()
-        if left <= 0:
+        if not before or left <= 0:
             break
         time.sleep(min(0.05, left))
     return [one for one, _count in before.values()]

@@ -948,7 +948,8 @@ def judge_reboot(look: Look) -> Check:
     if not why:
         return look.say.find("reboot.required", Status.OK, "host.reboot_no", value=0)
     # The day it is noticed counts as well, so that the first hour is not below the warning level.
-    return look.say.measure("reboot.required", max(0.1, (look.now - since) / DAY), "host.reboot_yes", why=why)
+    age = look.now - since
+    return look.say.measure("reboot.required", max(0.1, age / DAY), "host.reboot_yes", why=why, age=duration(age))
 
 
 def newer_kernel(running: str, modules: Path) -> tuple[str, float]:
