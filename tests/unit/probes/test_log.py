@@ -308,6 +308,34 @@ def test_truncated_replaced_and_reused_inodes_are_noticed(logs: Logs) -> None:
     assert logs.counted() == 1
 
 
+def test_a_file_cut_short_behind_its_head_is_read_anew(logs: Logs) -> None:
+    os.truncate(logs.path, logs.path.stat().st_size // 2)
+    logs.add("\n" + error("after the cut"))
+    assert logs.counted() == 1
+
+
+def test_an_inode_that_a_rotated_file_took_over_is_not_taken_for_the_old_file(logs: Logs, tmp_path: Path) -> None:
+    logs.state["files"][str(logs.path)][0][4] = "0" * 16  # as if the cursor's file had begun otherwise
+    logs.path.rename(tmp_path / "app.log.1")
+    logs.add(error("behind the old offset"), tmp_path / "app.log.1")
+    logs.add(info())
+    found = logs.look()
+    assert found["log.new_fingerprints"].params["events"] == 1
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert found["log.read"].params["bytes"] == size, "from its start"
+
+
+def test_copies_beside_the_log_are_not_read(logs: Logs, tmp_path: Path) -> None:
+    logs.add(error("in a copy of somebody"), tmp_path / "app.log.5")
+    assert logs.counted() == 0, "the log was not rotated"
+    logs.add(error("in another"), tmp_path / "app.log.3")
+    os.utime(tmp_path / "app.log.3", (time.time() + 1,) * 2)
+    logs.add(error("rotated"))
+    logs.path.rename(tmp_path / "app.log.1")
+    os.utime(tmp_path / "app.log.1", (time.time() + 2,) * 2)
+    assert logs.counted() == 1, "older than the file that was read last time"
+
+
 def test_old_rotated_files_are_left_alone(tmp_path: Path) -> None:
     for name, opener in (("app.log.1", open), ("app.log.2.gz", gzip.open)):
         with opener(tmp_path / name, "wt") as stream:  # type: ignore[operator]
