@@ -192,7 +192,7 @@ def module_body(state: Path) -> str:
         "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json",
     }
     env["ANSIBLE_LOAD_CALLBACK_PLUGINS"] = "1"
-    done = subprocess.run([*query, args], env=env, capture_output=True, text=True, check=True, cwd=ROOT, check=False)
+    done = subprocess.run([*query, args], env=env, capture_output=True, text=True, check=True, cwd=ROOT)
     taken = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]["selected"]
     return f"module body on the host: median {statistics.median(taken):.0f} ms of {len(taken)} runs"
 
