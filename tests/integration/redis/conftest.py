@@ -123,7 +123,7 @@ class Server:
     def client(self, **options: Any) -> redis.Redis:
         # The library's own ten retries would hide refusals and multiply them.
         retry = Retry(NoBackoff(), 0)
-        return redis.Redis(unix_socket_path=self.socket, decode_responses=True, protocol=2, retry=retry, **options)
+        return redis.Redis(unix_socket_path=self.socket, decode_responses=True, retry=retry, **options)
 
     def stop(self) -> None:
         """End at once, as a crash does."""

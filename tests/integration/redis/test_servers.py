@@ -79,7 +79,7 @@ def test_wrong_password(server: Server) -> None:
     assert good["redis.acl_denied"].value == 0
     worse = server.look(server.look(good.state, password=SECRET).state, password="the-right-one-42")
     assert worse["redis.acl_denied"].value == 0
-    with pytest.raises(redis.AuthenticationError):
+    with pytest.raises(redis.RedisError, match="invalid username-password"):
         server.client(password="guess").ping()
     attacked = server.look(worse.state, password="the-right-one-42")
     assert attacked["redis.acl_denied"].value == 1
@@ -211,7 +211,7 @@ def test_full_server(system: Server) -> None:
         client.ping()
     assert system.look()["redis.up"].message == "redis.up.full"
     for client in clients:
-        client.close()
+        client.connection_pool.disconnect()
     until(lambda: system.look()["redis.up"].status is Status.OK, "room again")
 
 
@@ -315,7 +315,9 @@ def test_a_slow_log_that_forgets(server: Server) -> None:
     assert second["redis.slowlog"].params["count"] == 5
     assert second["redis.slowlog.lost"].value == 3
     assert second["redis.slowlog.lost"].status is Status.WARNING
+    # Emptied by hand, the ring is not full: the gap in the ids is no loss.
     server.admin.slowlog_reset()
+    server.admin.execute_command("DEBUG", "SLEEP", "0.011")
     assert server.look(first.state)["redis.slowlog.lost"].status is Status.OK
 
 
@@ -329,7 +331,7 @@ def test_arguments_of_users_stay_where_they_are(server: Server) -> None:
     server.start(slowlog_log_slower_than="0", latency_monitor_threshold="1")
     server.admin.set("user:17", SECRET)
     server.admin.execute_command("ACL", "SETUSER", "other", "on", f">{SECRET}")
-    with pytest.raises(redis.AuthenticationError):
+    with pytest.raises(redis.RedisError, match="invalid username-password"):
         server.client(username=SECRET, password="x").ping()
     looked = server.look({"run_id": server.look().state["run_id"], "at": 1.0})
     assert looked["redis.acl_denied"].evidence == ["1 x failed login"]
