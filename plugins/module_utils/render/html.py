@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from html import escape
@@ -34,18 +34,17 @@ def render(
     locale: str,
     zone: tzinfo,
     now: datetime,
-    earlier: Iterable[Mapping[str, Any]] = (),
+    past: Sequence[Run] = (),
     chain: Check | None = None,
     title: str = "",
     other: str = "",
 ) -> str:
-    """Render a run next to ``earlier`` ones (oldest first).
+    """Render a run next to the runs before it (oldest first).
 
     ``now`` is the moment of rendering, ``chain`` the state of the ledger, ``other`` the address of the same report in the
     other language. Raises ImportError without Jinja2.
     """
     run = read(envelopes)
-    past = story.past_runs(earlier)
     first = min(run.hosts, key=lambda host: host.started) if run.hosts else None
     ago = clock.age(first.started, now) if first else None
     return _template(locale, zone).render(
@@ -130,7 +129,7 @@ def _cell(checks: list[Check]) -> str:
     return str(applied) if same == applied else f"{same}/{applied}"
 
 
-def _strips(run: Run, past: list[Run], locale: str, zone: tzinfo) -> list[dict[str, Any]]:
+def _strips(run: Run, past: Sequence[Run], locale: str, zone: tzinfo) -> list[dict[str, Any]]:
     strips = []
     for host in run.hosts:
         bars, seen = [], []

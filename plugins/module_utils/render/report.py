@@ -25,6 +25,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import 
     nagios,
     textfile,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.story import past_runs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import word
 
 FORMATS = ("html", "markdown", "json", "nagios", "textfile", "junit")
@@ -42,10 +44,10 @@ Envelope = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Material:
-    """What a report is made of: the envelopes of one run, and those before it, oldest first."""
+    """What a report is made of: the envelopes of one run, and the runs before it, oldest first."""
 
     current: list[Envelope]
-    earlier: list[Envelope]
+    past: list[Run]
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def load(ledger: Ledger, run_id: str, history: int) -> Material:
     kept = set(runs[-history:]) if history else set()
     return Material(
         [events[number].data for number in numbers],
-        [event.data for event in events[: numbers[0]] if event.run_id in kept],
+        past_runs(event.data for event in events[: numbers[0]] if event.run_id in kept),
     )
 
 
@@ -121,7 +123,7 @@ def _page(material: Material, look: Look, locale: str, chain: Check | None) -> C
             locale=locale,
             zone=look.zone,
             now=now,
-            earlier=material.earlier,
+            past=material.past,
             chain=chain,
             title=look.title or word("title", locale),
             other=f"latest.{'en' if locale == 'zh' else 'zh'}.html",

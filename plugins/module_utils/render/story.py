@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +20,25 @@ KINDS = ("new", "worse", "better", "gone")
 # These stand for the whole host: a run that could look has neither, and that is the good news.
 WHOLE_HOST = ("host.reachable", "host.checked")
 
-_CAPACITY = re.compile(
-    r"(disk|inode|fs|mem|swap|fd|pid)\..*|redis\.mem\..*|redis\.clients|unit\.(memory|tasks)|process\.fds|.*\bwal\b.*|.*freelist.*"
+# What fills up and can be shown as a share of its limit.
+CAPACITY = frozenset(
+    {
+        "conntrack",
+        "disk.used",
+        "fd.system",
+        "inode.used",
+        "mem.used",
+        "pid.space",
+        "process.fds",
+        "redis.clients",
+        "redis.mem.maxmemory",
+        "redis.mem.system",
+        "sqlite.freelist",
+        "sqlite.wal",
+        "swap.used",
+        "unit.memory",
+        "unit.tasks",
+    }
 )
 
 
@@ -135,7 +151,7 @@ def latest(run: Run, past: Sequence[Run], wanted: Callable[[Check], bool]) -> li
 
 def fills(check: Check) -> bool:
     """Tell whether a check measures something that fills up."""
-    return check.value is not None and check.value >= 0 and bool(_CAPACITY.fullmatch(check.id)) and _scale(check) > 0
+    return check.value is not None and check.value >= 0 and check.id in CAPACITY and _scale(check) > 0
 
 
 def gauge(host: str, check: Check) -> Gauge:

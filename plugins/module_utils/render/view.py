@@ -34,8 +34,11 @@ def clean(text: Any, limit: int = TEXT_CHARS) -> str:
     direction of writing become a space. None of them may reach a terminal, an XML file or a messenger.
     """
     # Cut before the work: a runaway line of megabytes must not cost seconds.
-    line = _ANSI.sub(" ", str(text)[: limit * 4])
-    line = "".join(char if char.isprintable() else " " for char in line)
+    line = str(text)[: limit * 4]
+    if "\x1b" in line or "\x9b" in line:
+        line = _ANSI.sub(" ", line)
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else " " for char in line)
     line = _SPACES.sub(" ", line).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

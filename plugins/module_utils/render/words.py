@@ -118,11 +118,9 @@ AREA = Area(
         "report.group.cron": Text("Cron jobs", "计划任务"),
         "report.group.logrotate": Text("Log rotation", "日志轮转"),
         "report.group.redis": Text("Redis", "Redis"),
-        "report.group.db": Text("Database", "数据库"),
         "report.group.sqlite": Text("Database", "数据库"),
-        "report.group.security": Text("Security", "安全"),
-        "report.group.capacity": Text("Capacity", "容量"),
         "report.group.backup": Text("Backups", "备份"),
+        "report.group.ledger": Text("Ledger", "台账"),
         "report.group.report": Text("Report", "报告"),
     },
 )

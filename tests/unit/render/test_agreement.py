@@ -28,6 +28,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import 
     terminal,
     textfile,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.story import past_runs
 
 NASTY = [
     "",
@@ -165,7 +166,7 @@ def read_html(envelopes):
 @given(envelopes=runs(), earlier=runs(), locale=st.sampled_from(["en", "zh"]))
 @settings(max_examples=60, deadline=None)
 def test_html_is_whole_and_lets_nothing_of_a_host_in(envelopes, earlier, locale):
-    text = page(envelopes, locale, earlier=[{**envelope, "run_id": "before"} for envelope in earlier])
+    text = page(envelopes, locale, past=past_runs({**envelope, "run_id": "before"} for envelope in earlier))
     seen = Page(text).seen
     assert not {tag for tag, _attrs in seen} & {"script", "img", "iframe", "object", "form"}
     assert not [name for _tag, attrs in seen for name in attrs if name.startswith("on")]

@@ -15,6 +15,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import html
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.html_template import CSS, DARK, LIGHT
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.story import past_runs
 
 NOW = datetime(2026, 11, 23, 1, 12, tzinfo=timezone.utc)
 
@@ -79,7 +80,9 @@ def test_ten_hosts_with_sixty_checks_stay_under_300_kb_with_history():
         for n in range(20)
         for host in hosts
     ]
-    assert len(render([envelope(host, checks(host)) for host in hosts], "zh", earlier=earlier).encode()) < 300_000
+    assert (
+        len(render([envelope(host, checks(host)) for host in hosts], "zh", past=past_runs(earlier)).encode()) < 300_000
+    )
 
 
 def test_it_says_its_language_time_scope_and_first_run():
@@ -109,7 +112,7 @@ def test_chinese_pages_have_no_english_words_of_our_own():
 
 def test_changes_none_is_said():
     check = Check("a.b", "host", "", Status.CRITICAL, "state", "broken", "", since="2026-11-20T00:00:00Z")
-    text = render([envelope("a", [check])], earlier=[envelope("a", [check], "before")])
+    text = render([envelope("a", [check])], past=past_runs([envelope("a", [check], "before")]))
     assert re.search(r"Changes since last run</h2>\s*<div class=\"card\">\s*<p class=\"soft\">None\.", text)
     assert "since 2026-11-20 08:00" in text
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import story
@@ -86,3 +87,7 @@ def test_what_another_shift_looked_at_is_shown_with_its_date():
     )
     (group,) = story.latest(read([envelope(4, x=GOOD)]), past, lambda check: check.id == "backup")
     assert (group.host.started, group.checks[0].status, group.current) == ("2026-11-02T01:00:00Z", BAD, False)
+
+
+def test_everything_that_fills_up_is_a_check_somebody_makes():
+    assert {check for check in story.CAPACITY if catalogue.title(check, "en") == check} == set()
