@@ -11,20 +11,20 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA as AREA
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.engine import OPTIONS as OPTIONS
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.engine import PATIENCE, inspect
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis import area, engine
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import LibraryMissing, Target
 
+AREA = area.AREA
+OPTIONS = engine.OPTIONS
 TIMEOUT = 5.0
 
 
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at one server; a missing library or an unusable option is UNKNOWN with what to do."""
     # Well before the probe's own deadline, so that the finding says what was waited for.
-    patience = deadline.sooner(min(PATIENCE, deadline.remaining() * 0.8))
+    patience = deadline.sooner(min(engine.PATIENCE, deadline.remaining() * 0.8))
     try:
-        found = inspect(spec, spec["thresholds"], previous, patience)
+        found = engine.inspect(spec, spec["thresholds"], previous, patience)
     except OpsError as exc:
         missing = isinstance(exc, LibraryMissing)
         target = Target(**{name: spec[name] for name in Target.__dataclass_fields__})
