@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox import REPOSITORY, Sandbox, SandboxError
+from sandbox import REPOSITORY, TREE, Sandbox, SandboxError
 
-TREE = REPOSITORY / ".tree"
 SHIFTS = ("morning", "afternoon", "evening")
 PLAYBOOK = "bilingual_tutor.ops.daily_checks"
 PLAYBOOK_SECONDS = 60
@@ -118,14 +117,6 @@ def run_environ(sandbox: Sandbox, locale: str) -> dict[str, str]:
     }
 
 
-def link_collection() -> None:
-    """Let Ansible find the collection in this checkout under its full name, as the tests do."""
-    link = TREE / "ansible_collections/bilingual_tutor/ops"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to(os.path.relpath(REPOSITORY, link.parent))
-
-
 def run_shift(sandbox: Sandbox, shift: str, locale: str) -> tuple[int, list[dict[str, Any]]]:
     """Run the playbook for one shift; return how it ended and the records of its hosts, none when it wrote no report."""
     latest = sandbox.directory / "reports/latest.json"
@@ -170,7 +161,6 @@ def tally(envelopes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def show_table(screen: Screen, envelopes: Sequence[Mapping[str, Any]], locale: str, seconds: float) -> None:
     """Print the table that ends every run of the playbook, for the whole day."""
-    sys.path.insert(0, str(TREE))
     from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
 
     encoding = sys.stdout.encoding or "utf-8"
@@ -186,7 +176,6 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
     screen.line()
     begun = started = time.monotonic()
     fresh = sandbox.up()
-    link_collection()
     ports = ", ".join(f"{name} 127.0.0.1:{port}" for name, port in sandbox.facts()["ports"].items())
     screen.step(True, "sandbox", texts["started" if fresh else "running"], time.monotonic() - started)
     screen.line(f"    {'':10} {ports}", GREY)

@@ -35,11 +35,10 @@ from typing import Any
 
 from processes import Started, launch, stop, wait
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-STANDIN = REPOSITORY / "tests/standin"
-sys.path.insert(0, str(STANDIN))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "standin"))
 
-import history  # noqa: E402
+import history
+from collection import REPOSITORY, TREE  # noqa: F401  # demo.py too needs both
 
 # Tried first, so that the same thing has the same name in each report; taken ones are replaced by any free port.
 PORTS: Mapping[str, int] = MappingProxyType({"nginx": 18080, "gunicorn": 15000, "redis": 16379})

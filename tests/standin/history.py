@@ -9,20 +9,25 @@ Used by the installer for lab hosts and by the demo sandbox. Run times are given
 from __future__ import annotations
 
 import gzip
-import hashlib
-import json
 import os
 import sqlite3
 import sys
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+
+import collection  # noqa: F401  # makes ansible_collections importable
 
 APPLICATION = Path(__file__).resolve().parent / "application"
 sys.path.insert(0, str(APPLICATION))
 
 from bilingual_tutor.storage import database  # noqa: E402
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import (  # noqa: E402
+    describe,
+    manifest_path,
+    write_manifest,
+)
 
 BACKUP_DAYS = 3
 ROTATED_DAYS = 3
@@ -90,38 +95,15 @@ def write_backups(source: Path, directory: Path, now: datetime, recorded: Path) 
 
 def write_snapshot(source: Path, path: Path, created: datetime, recorded: Path) -> None:
     """Copy a database as a snapshot of that moment, with its manifest; an existing one is left as it is."""
-    manifest = path.with_name(f"{path.name}.manifest.json")
-    if manifest.exists():
+    if manifest_path(path).exists():
         return
     path.unlink(missing_ok=True)  # a copy without a manifest is what an interrupted run left
     # Not read-only: a read-only connection leaves its -wal and -shm behind, here with a foreign owner.
     with closing(sqlite3.connect(f"file:{source}?mode=rw", uri=True)) as live:
         live.execute("VACUUM INTO ?", (str(path),))
-    text = json.dumps(describe(path, recorded, created), indent=2, ensure_ascii=False, sort_keys=True)
     set_time(path, created)
-    write_dated(manifest, f"{text}\n".encode(), created)
-
-
-def describe(path: Path, source: Path, created: datetime) -> dict[str, Any]:
-    """Return the manifest of a snapshot."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as copy:
-        schema = copy.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name").fetchall()
-        tables = [row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        tables = [table for table in tables if not table.startswith("sqlite_")]
-        newest = [copy.execute(f"SELECT max(created_at) FROM {table}").fetchone()[0] for table in tables]
-        return {
-            "schema": "ops.snapshot/1",
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "bytes": path.stat().st_size,
-            "source": str(source),
-            "created": f"{created:%Y-%m-%dT%H:%M:%SZ}",
-            "page_size": copy.execute("PRAGMA page_size").fetchone()[0],
-            "user_version": copy.execute("PRAGMA user_version").fetchone()[0],
-            "schema_sha256": hashlib.sha256("\n".join(row[0] for row in schema).encode()).hexdigest(),
-            "rows": {table: copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables},
-            "newest": max(filter(None, newest), default=None),
-            "tools": {"sqlite": sqlite3.sqlite_version, "python": ".".join(map(str, sys.version_info[:3]))},
-        }
+    wrote = write_manifest(path, describe(path, path, str(recorded), f"{created:%Y-%m-%dT%H:%M:%SZ}"))
+    set_time(wrote, created)
 
 
 def write_dated(path: Path, content: bytes, moment: datetime) -> None:
