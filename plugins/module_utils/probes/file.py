@@ -135,6 +135,14 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
     return ProbeResult(checks, {"sizes": sizes})
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Raise OpsError for options that can never work; whether a user exists is left to the probe, as a finding."""
+    for one in spec.get("files") or []:
+        Wish.from_spec(one)
+    if spec.get("temp"):
+        tempclean.Rules.from_options({**spec["temp"], "owners": [str(os.geteuid())]})
+
+
 class Budget:
     """How many directory entries all walks together may read, and until when."""
 

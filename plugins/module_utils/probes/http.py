@@ -271,6 +271,11 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
     return ProbeResult(checks)
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Raise OpsError for options that can never work, before anything is asked."""
+    _endpoints(spec)
+
+
 # ---------------------------------------------------------------- what is asked
 
 

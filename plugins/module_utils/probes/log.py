@@ -223,17 +223,9 @@ AREA = Area(
 
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Read all files from their cursors; the state holds the cursors and the fingerprints that are known."""
-    opts: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        opts[name] = option.get("default") if spec.get(name) is None else spec[name]
-    if not opts["paths"] or not all(str(path).startswith("/") for path in opts["paths"]):
-        raise OpsError(f"log: paths {opts['paths']!r}: expected absolute paths or globs")
-    for name in ("first_bytes", "max_bytes"):
-        if opts[name] <= 0:
-            raise OpsError(f"log: {name} is {opts[name]}: expected a number of bytes above 0")
+    opts, reader = _options(spec)
     say = AREA.reporter(spec.get("thresholds"))
     item = str(spec.get("name") or "") or ", ".join(opts["paths"])
-    reader: AppReader | AccessReader = AccessReader() if opts["format"] == "access" else AppReader(opts)
     now = time.time()
     live, checks = _find(opts, say)
     last = float(previous.get("at") or 0)
@@ -266,6 +258,23 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
         newest = sorted(many, key=lambda one: one[0])[-MAX_CURSORS:]
         files[path] = [cursor.dump() for _order, cursor in newest]
     return ProbeResult(checks + told, {"at": now, "files": files, "known": known})
+
+
+def validate(spec: Mapping[str, Any]) -> None:
+    """Raise OpsError for options that can never work, before anything is read."""
+    _options(spec)
+
+
+def _options(spec: Mapping[str, Any]) -> tuple[dict[str, Any], AppReader | AccessReader]:
+    opts: dict[str, Any] = {}
+    for name, option in OPTIONS.items():
+        opts[name] = option.get("default") if spec.get(name) is None else spec[name]
+    if not opts["paths"] or not all(str(path).startswith("/") for path in opts["paths"]):
+        raise OpsError(f"log: paths {opts['paths']!r}: expected absolute paths or globs")
+    for name in ("first_bytes", "max_bytes"):
+        if opts[name] <= 0:
+            raise OpsError(f"log: {name} is {opts[name]}: expected a number of bytes above 0")
+    return opts, AccessReader() if opts["format"] == "access" else AppReader(opts)
 
 
 # ---------------------------------------------------------------- which bytes of which files

@@ -20,6 +20,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import file
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
 
 
 def look(path: Path, previous: dict[str, Any] | None = None, seconds: float = 5, **wish: Any) -> dict[str, Check]:
@@ -175,3 +176,8 @@ def test_what_may_not_be_read_is_unknown() -> None:
         ["file.exists", Status.OK, "ok"],
         ["file.size", Status.UNKNOWN, "denied"],
     ]
+
+
+def test_what_can_never_work_is_refused_before_the_run() -> None:
+    with pytest.raises(OpsError, match="warn_size 'big'"):
+        prepare({"kind": "file", "files": [{"path": "/x", "warn_size": "big"}]})

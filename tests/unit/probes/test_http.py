@@ -25,6 +25,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
 
 ROOT = Path(__file__).parents[3]
 Answer = Callable[[socket.socket, bytes, int], None]
@@ -604,3 +605,8 @@ def test_dates_agree_with_openssl(authority: Authority) -> None:
     for cut in range(0, 200, 7):
         with pytest.raises((ValueError, IndexError)):
             http.validity(der[:cut])
+
+
+def test_what_can_never_work_is_refused_before_the_run() -> None:
+    with pytest.raises(OpsError, match="body '\\(' is not a regular"):
+        prepare({"kind": "http", "url": "http://a/", "body": "("})

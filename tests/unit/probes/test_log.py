@@ -24,6 +24,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import log
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import redact, redact_url
 
 ROOT = Path(__file__).parents[3]
@@ -648,3 +649,8 @@ def test_lines_that_are_no_requests_are_counted_apart(tmp_path: Path) -> None:
     logs = Logs(tmp_path, format="access")
     logs.add(access(200) * 120 + "garbage\n" * 3 + '1.2.3.4 - - [x] "\\x16\\x03" 400 0 "-" "-"\n')
     assert logs.look()["http.5xx"].params["unread_lines"] == 4
+
+
+def test_what_can_never_work_is_refused_before_the_run() -> None:
+    with pytest.raises(OpsError, match="'\\(' is not a regular"):
+        prepare({"kind": "log", "paths": ["/x"], "ignore": ["("]})
