@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # On a target there is ansible.module_utils and nothing else of Ansible, and no library of the controller.
 CONTROLLER = re.compile(
-    r"^\s*(?:import|from) (?:ansible(?!\.module_utils|_collections)\b|yaml\b|jmespath\b|jsonschema\b)|ops\.plugins\.(?:filter|callback|modules)\b",
+    r"^\s*(?:import|from) (?:ansible(?!\.module_utils|_collections)\b|yaml\b|jmespath\b|jsonschema\b)|ops\.plugins\.(?:filter|callback|modules)\b|run_module\b",
     re.MULTILINE,
 )
 # Ansible adds these to the result of any module, or reserves them for every module that fails.
@@ -28,6 +32,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "float": (int, float),
     "int": int,
     "list": list,
+    "raw": object,
     "str": str,
 }
 
@@ -85,3 +90,36 @@ def returns_as_documented() -> Callable[[str, Mapping[str, Any]], None]:
         assert not wrong, f"{module}: RETURN is not what was returned:\n" + "\n".join(wrong)
 
     return check
+
+
+RUN = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from {package} import {module}
+with patch_module_args(json.load(sys.stdin)):
+    {module}.main()
+"""
+
+
+@pytest.fixture
+def run_module() -> Callable[..., dict[str, Any]]:
+    """Run a module in a process of its own, as a host does, and return its result."""
+
+    def run(module: str, **options: Any) -> dict[str, Any]:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                RUN.format(package="ansible_collections.bilingual_tutor.ops.plugins.modules", module=module),
+            ],
+            input=json.dumps(options),
+            env={**os.environ, "PYTHONPATH": str(ROOT / ".tree")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.stdout, done.stderr
+        return dict(json.loads(done.stdout))
+
+    return run

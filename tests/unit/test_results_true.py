@@ -1,0 +1,62 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules return what their RETURN says: one run of each, in the order in which a shift uses them.
+
+redis_stats needs a server and does the same in tests/integration/redis.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope
+
+
+@pytest.fixture
+def health(run_module):
+    """Look at a port that is listened on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ports = [{"port": server.getsockname()[1], "address": "127.0.0.1"}]
+        return run_module("service_health", probes=[{"kind": "port", "ports": ports}])
+
+
+@pytest.fixture
+def recorded(health, run_module, tmp_path):
+    """Record what was found, as a shift does; return the options that name the ledger and the result."""
+    record = envelope.make_envelope(health, "tutor1", "run-1", "morning", health["started"], {})
+    where = {"ledger": str(tmp_path / "ledger.db")}
+    return where, run_module("ops_record", **where, kind="check.run", subject="tutor1", run_id="run-1", data=record)
+
+
+def test_service_health(health, returns_as_documented):
+    assert health["checks"]
+    returns_as_documented("service_health", health)
+
+
+def test_ops_record(recorded, returns_as_documented):
+    returns_as_documented("ops_record", recorded[1])
+
+
+@pytest.mark.parametrize("options", [{"verify": True}, {"kind": ["check.run"], "select": "[].subject"}])
+def test_ops_query(recorded, options, run_module, returns_as_documented):
+    result = run_module("ops_query", **recorded[0], **options)
+    assert result["events"]
+    returns_as_documented("ops_query", result)
+
+
+def test_ops_report(recorded, run_module, tmp_path, returns_as_documented):
+    result = run_module("ops_report", **recorded[0], dest=str(tmp_path / "report"))
+    assert result.get("paths"), result
+    returns_as_documented("ops_report", result)
+
+
+def test_temp_clean(run_module, tmp_path, returns_as_documented):
+    litter = tmp_path / "upload-bilingual-1"
+    litter.write_text("litter", encoding="utf-8")
+    result = run_module("temp_clean", paths=[str(tmp_path)], owners=[str(os.getuid())])
+    assert result["kept"], "a young file stays, and is told"
+    returns_as_documented("temp_clean", result)
