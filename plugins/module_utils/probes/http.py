@@ -904,9 +904,7 @@ def _failure_of(tries: list[Exchange], check_id: str) -> Exchange | None:
     return next((one for one in reversed(tries) if one.failure and one.failure.check_id == check_id), None)
 
 
-def _report(endpoint: Endpoint, tries: list[Exchange], bad: Exchange, say: Reporter) -> Check:
-    failure = bad.failure
-    assert failure is not None
+def _report(endpoint: Endpoint, tries: list[Exchange], bad: Exchange, failure: _Failed, say: Reporter) -> Check:
     failed = sum(1 for one in tries if one.failure)
     # One failure is a WARNING only if another attempt succeeded; out of time after the first is an outage.
     status = Status.WARNING if failed < len(tries) and failed == 1 else Status.CRITICAL
@@ -937,8 +935,8 @@ def _answer_check(endpoint: Endpoint, tries: list[Exchange], say: Reporter) -> C
     bad = _failure_of(tries, "http.status")
     if bad and bad.failure and bad.failure.sentence == "http.untrusted":
         return say.find("http.status", Status.SKIPPED, "http.untrusted", item=endpoint.item, evidence=bad.hops)
-    if bad:
-        return _report(endpoint, tries, bad, say)
+    if bad and bad.failure:
+        return _report(endpoint, tries, bad, bad.failure, say)
     good = tries[-1]
     return say.find(
         "http.status",
@@ -953,8 +951,8 @@ def _answer_check(endpoint: Endpoint, tries: list[Exchange], say: Reporter) -> C
 
 def _body_checks(endpoint: Endpoint, tries: list[Exchange], say: Reporter) -> list[Check]:
     bad = _failure_of(tries, "http.body")
-    if bad:
-        return [_report(endpoint, tries, bad, say)]
+    if bad and bad.failure:
+        return [_report(endpoint, tries, bad, bad.failure, say)]
     if not endpoint.body and not endpoint.json:
         return []
     good = next((one for one in tries if not one.failure), None)
