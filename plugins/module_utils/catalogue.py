@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope, tempclean
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text, merge
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import verify
@@ -20,7 +20,7 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    found = [envelope.AREA, runner.AREA, tempclean.AREA, verify.AREA, words.AREA, *probes]
+    found = [envelope.AREA, runner.AREA, verify.AREA, words.AREA, *probes]
     return list({id(area): area for area in found}.values())
 
 

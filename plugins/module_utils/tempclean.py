@@ -497,7 +497,8 @@ def checks(rules: Rules, selection: Selection, say: Reporter, left: Sequence[Fou
     return [say.measure("temp.stale", count, "temp.count", min=0, **facts)]
 
 
-AREA = Area("file", RULES, SENTENCES)
+# The same keys as in the area of the probe file, which the catalogue lists.
+_ALONE = Area("file", RULES, SENTENCES)
 
 
 def run(options: Mapping[str, Any], deadline: Deadline, check_mode: bool) -> dict[str, Any]:
@@ -513,6 +514,6 @@ def run(options: Mapping[str, Any], deadline: Deadline, check_mode: bool) -> dic
         "kept_count": len(selection.kept),
         "bytes": selection.bytes,
         "complete": not selection.partial,
-        "checks": [check.as_dict() for check in checks(rules, selection, AREA.reporter(source="temp_clean"), left)],
+        "checks": [check.as_dict() for check in checks(rules, selection, _ALONE.reporter(source="temp_clean"), left)],
         "diff": {"before": "".join(f"{path}\n" for path in gone), "after": ""},
     }

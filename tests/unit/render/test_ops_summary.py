@@ -120,6 +120,27 @@ def test_a_check_counts_once_and_loops_and_failures_count_too(play):
     assert "gate" not in text
 
 
+def test_a_verdict_does_not_repeat_the_findings(play):
+    fail = {"fail": {"msg": "CRITICAL disk.used"}}
+    checks = {"give": {"checks": [BAD]}}
+    assert "CRITICAL disk.used" in plain(play([checks, fail])[0])
+    text, code = play([checks, {**fail, "tags": "ops_verdict"}])
+    assert code != 0
+    assert "CRITICAL disk.used" not in plain(text) and "✖ Critical 1" in plain(text)
+
+
+def test_a_host_that_falls_silent_or_cannot_be_checked_is_a_finding(play):
+    silent = {"command": "sleep 9", "timeout": 1, "ignore_errors": True, "when": "inventory_hostname == 'alpha'"}
+    broken = {"give": {"fail": "no python"}, "ignore_errors": True, "when": "inventory_hostname == 'beta'"}
+    verdict = {"fail": {"msg": "verdict"}, "tags": "ops_verdict"}
+    text, code = play([silent, broken, verdict], hosts="alpha,beta")
+    assert code != 0
+    lines = plain(text).splitlines()
+    assert "hosts: 2" in lines[0]
+    assert re.match(r"✖ alpha +host.reachable", lines[2])
+    assert any(re.match(r"✖ beta +host.checked +the checks could not run: no python", line) for line in lines)
+
+
 def test_a_failure_that_was_rescued_is_not_told(play):
     tasks = [{"block": [{"give": {"checks": [GOOD], "fail": "rescued"}}], "rescue": [{"ping": {}}]}]
     text, code = play(tasks)
