@@ -45,7 +45,7 @@ ansible.cfg: |
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -56,6 +56,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue impo
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
+
+# Tag of a task that fails a host for findings it has reported already.
+VERDICT = "ops_verdict"
 
 COLOURS = {
     Status.OK: C.COLOR_OK,
@@ -112,8 +115,13 @@ class CallbackModule(CallbackBase):
     @_never_raises
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         self._collect(result)
-        if not ignore_errors:
-            self._failed[result.host.name] = str(result.result.get("msg", ""))
+        name, message = result.host.name, str(result.result.get("msg", ""))
+        if VERDICT in result.task.tags:
+            return  # it says in words what the table shows
+        if "timedout" in result.result and name not in self._checks:
+            self._unreachable[name] = message  # a host that falls silent in mid-run
+        elif not ignore_errors or name not in self._checks:
+            self._failed[name] = message
 
     @_never_raises
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -124,14 +132,15 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if not self._checks and not self._unreachable:
             return
+        # A failure that a rescue caught is not one of the run.
+        failed = {host: message for host, message in self._failed.items() if host in stats.failures}
         lines = terminal.render(
-            self._envelopes(),
+            self._envelopes(failed),
             locale=self._locale(),
             plain=bool(C.ANSIBLE_NOCOLOR),
             encoding=getattr(sys.stdout, "encoding", None) or "utf-8",
             seconds=time.monotonic() - self._begin,
-            # A failure that a rescue caught is not one of the run.
-            failed={host: message for host, message in self._failed.items() if host in stats.failures},
+            failed={host: message for host, message in failed.items() if host in self._checks},
         )
         self._display.display("")
         for line in lines:
@@ -149,13 +158,18 @@ class CallbackModule(CallbackBase):
                 seen.update({(check["id"], str(check.get("item", ""))): check for check in found})
                 self._unreachable.pop(result.host.name, None)
 
-    def _envelopes(self) -> list[dict[str, Any]]:
+    def _envelopes(self, failed: Mapping[str, str]) -> list[dict[str, Any]]:
         looked_at = [{"host": host, "checks": list(checks.values())} for host, checks in self._checks.items()]
         gone = [
             make_envelope({"unreachable": True, "msg": message}, host, "", "", "", {})
             for host, message in self._unreachable.items()
         ]
-        return [*gone, *looked_at]
+        unchecked = [
+            make_envelope({"msg": message}, host, "", "", "", {})
+            for host, message in failed.items()
+            if host not in self._checks and host not in self._unreachable
+        ]
+        return [*gone, *unchecked, *looked_at]
 
     def _locale(self) -> str:
         chosen = self.get_option("locale")
