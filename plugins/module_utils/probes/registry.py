@@ -20,6 +20,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import (
+    backup,
     cron,
     file,
     host,
@@ -29,11 +30,13 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import 
     port,
     process,
     redis,
+    sqlite,
     timer,
     unit,
 )
 
 KINDS: dict[str, ModuleType] = {
+    "backup": backup,
     "cron": cron,
     "file": file,
     "host": host,
@@ -43,6 +46,7 @@ KINDS: dict[str, ModuleType] = {
     "port": port,
     "process": process,
     "redis": redis,
+    "sqlite": sqlite,
     "timer": timer,
     "unit": unit,
 }

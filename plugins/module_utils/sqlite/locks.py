@@ -82,3 +82,20 @@ def holders(*paths: Path | str) -> str:
     """Name the processes with a lock on one of the files, for an error message; empty when the kernel names none."""
     pids = {lock.pid for path in paths for lock in file_locks(path)}
     return ", ".join(process_name(pid) for pid in sorted(pids))
+
+
+# Bytes SQLite locks: in the database file (os.h), and in the -shm file of WAL mode (wal.c, "WAL_WRITE_LOCK").
+PENDING_BYTE, LAST_SHARED_BYTE = 0x40000000, 0x40000000 + 511
+WAL_WRITE_BYTE, WAL_DMS_BYTE = 120, 128
+
+
+def writers(database: str) -> set[int]:
+    """Return the processes that keep every other writer of a database out at this moment."""
+    held = {lock.pid for lock in file_locks(database) if lock.write and lock.covers(PENDING_BYTE, LAST_SHARED_BYTE)}
+    shared = file_locks(database + "-shm")
+    return held | {lock.pid for lock in shared if lock.write and lock.covers(WAL_WRITE_BYTE, WAL_WRITE_BYTE)}
+
+
+def live_wal(database: str) -> bool:
+    """Tell whether some process has the database open in WAL mode: then its ``-shm`` is good, and nobody recovers it."""
+    return any(lock.covers(WAL_DMS_BYTE, WAL_DMS_BYTE) for lock in file_locks(database + "-shm"))
