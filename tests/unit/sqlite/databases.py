@@ -10,6 +10,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+
 # A user that is nobody on this host.
 OTHER = 4711
 
@@ -41,3 +43,12 @@ def give(path: Path, uid: int = OTHER) -> None:
     """Give a directory and all in it to a user."""
     for one in (path, *path.rglob("*")):
         os.chown(one, uid, uid)
+
+
+def bad(checks: dict[str, Check]) -> dict[str, tuple[str, str]]:
+    """Return status and sentence of what is neither OK nor skipped."""
+    return {
+        check.id: (check.status.name, check.message)
+        for check in checks.values()
+        if check.status not in (Status.OK, Status.SKIPPED)
+    }

@@ -15,24 +15,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from databases import OTHER, give, make_database, tree
+from databases import OTHER, bad, give, make_database, tree
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.sqlite import wal_reset_bug
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another user")
 FLOORS = {"vocabulary": 1, "users": 0}
-
-
-def bad(checks: dict[str, Check]) -> dict[str, tuple[str, str]]:
-    """Return status and sentence of what is neither OK nor skipped."""
-    return {
-        check.id: (check.status.name, check.message)
-        for check in checks.values()
-        if check.status not in (Status.OK, Status.SKIPPED)
-    }
 
 
 def test_a_healthy_database_in_use(database, application, look) -> None:
