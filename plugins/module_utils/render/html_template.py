@@ -91,7 +91,7 @@ tbody tr:last-child>*{border-bottom:0}
 .bar i{position:absolute;top:0;bottom:0;left:0;background:var(--c);border-radius:.2rem}
 .bar u{position:absolute;top:-.2rem;bottom:-.2rem;width:2px;background:var(--text)}
 .num{font-variant-numeric:tabular-nums;white-space:nowrap}
-.all td:first-child{white-space:nowrap}.all td{font-size:.875rem}.all summary{font-size:1rem}
+.all td:first-child,.all td:nth-child(2){white-space:nowrap}.all td{font-size:.875rem}.all summary{font-size:1rem}
 footer{margin-top:2.5rem;padding-top:1rem;padding-bottom:2rem;color:var(--soft);font-size:.875rem}
 footer p{border-top:1px solid var(--line);margin:0;padding:.6rem 0}
 @media(max-width:40rem){

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 
