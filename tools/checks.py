@@ -211,6 +211,7 @@ STAGES = [
         env={"PYTHONPATH": "{scratch}"},
         venv="oldest",
     ),
+    Stage("docs", "docs", (("tools/docs.sh", "{scratch}/docs"),), env={"VENV": "{venv}"}),
     Stage("package", "package", ((*PYTEST, "tests/package"),)),
     Stage("integration", "integration", ((*PYTEST, *PARALLEL, "tests/integration"),)),
     Stage(
@@ -227,7 +228,14 @@ STAGES = [
         alone=True,
     ),
     Stage("lab", "lab", ((*PYTEST, "tests/lab"),), reason=needs_lab, alone=True, limit=1800),
-    Stage("molecule", "lab", (("{bin}/python", "tests/lab/scenarios.py"),), reason=needs_lab, alone=True, limit=1200),
+    Stage(
+        "molecule",
+        "lab",
+        (("{bin}/molecule", "--base-config", "molecule/config.yml", "test", "--all", "--report"),),
+        reason=needs_lab,
+        alone=True,
+        limit=1200,
+    ),
 ]
 
 
@@ -265,13 +273,14 @@ def environment(stage: Stage, values: dict[str, str], log: Path) -> dict[str, st
 
 def judge(stage: Stage, code: int, log: Path) -> tuple[str, str]:
     """Return the outcome of a stage that ran, and a remark: the last line in which a tool counts, or what was wrong."""
-    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("$ "))
     shown = log.with_suffix(".ansible")
     ansible = shown.read_text(encoding="utf-8", errors="replace") if shown.exists() else ""
     if code:
         return "failed", f"exit {code}" if code > 0 else f"signal {-code}"
     if DEPRECATED in text + ansible:
-        line = next(line for line in (text + ansible).splitlines() if DEPRECATED in line)
+        line = next(line for line in f"{text}\n{ansible}".splitlines() if DEPRECATED in line)
         return "failed", line[line.index(DEPRECATED) :][:160]
     if NOTHING_TESTED in text:
         return "failed", "ansible-test skipped every target"
@@ -394,6 +403,7 @@ class Scheduler:
             thread.start()
         for thread in threads:
             thread.join()
+        self.results += [Result(stage, "failed", "never ran") for stage in self.waiting]
         return sorted(self.results, key=lambda result: order[result.stage.name])
 
 
@@ -405,7 +415,7 @@ def report(result: Result) -> None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
         for line in lines[-TAIL:]:
             print(f"    | {line}", flush=True)
-        print(f"    full log: {log.relative_to(ROOT)}", flush=True)
+        print(f"    full log: {os.path.relpath(log, ROOT)}", flush=True)
 
 
 def table(results: list[Result]) -> None:

@@ -43,7 +43,9 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the tarball into a collections path of its own."""
     path = tmp_path_factory.mktemp("installed")
-    subprocess.run([BIN / "ansible-galaxy", "collection", "install", tarball, "-p", path], cwd=path, check=True)
+    done = ansible("ansible-galaxy", "collection", "install", tarball, "-p", path, path=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (path / "ansible_collections" / "bilingual_tutor" / "ops" / "MANIFEST.json").is_file(), done.stdout
     return path
 
 

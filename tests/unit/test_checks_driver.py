@@ -1,0 +1,149 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The driver of the checks itself: nothing that did not run, or ran with warnings, counts as passed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def checks(monkeypatch, tmp_path):
+    """Load tools/checks.py with its logs and environments elsewhere."""
+    spec = importlib.util.spec_from_file_location("checks_under_test", ROOT / "tools" / "checks.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(module, "PYTHONS", tmp_path / "pythons")
+    monkeypatch.setattr(module, "ROOT", ROOT)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "logs").mkdir()
+    venv = tmp_path / "venv"
+    (venv / "lib" / "python3.0" / "site-packages" / "ansible").mkdir(parents=True)
+    monkeypatch.setattr(module, "VENVS", {"venv": venv, "newest": venv, "oldest": venv})
+    return module
+
+
+def shell(checks, name, script, **options):
+    """Return a stage that runs one line of shell."""
+    return checks.Stage(name, "test", (("sh", "-c", script),), **options)
+
+
+def outcomes(checks, *stages, workers=2):
+    """Run stages and return name, outcome and remark of each."""
+    return [(r.stage.name, r.outcome, r.remark) for r in checks.Scheduler(stages, workers).all()]
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "remark"),
+    [
+        ("echo '===== 12 passed, 3 skipped in 4.56s ====='", "passed", "12 passed, 3 skipped"),
+        ("echo '313 passed in 63.01s (0:01:03)'", "passed", "313 passed"),
+        ("true", "passed", ""),
+        ("exit 3", "failed", "exit 3"),
+        ("kill -9 $$", "failed", "signal 9"),
+        ("echo 'WARNING: All targets skipped.'", "failed", "ansible-test skipped every target"),
+        ("echo '[DEPRECATION WARNING]: old words'", "failed", "[DEPRECATION WARNING]: old words"),
+        # Said inside a test that shows nothing: what Ansible displayed is in the log file it was given.
+        ('echo "x [DEPRECATION WARNING]: hidden" > "$ANSIBLE_LOG_PATH"', "failed", "[DEPRECATION WARNING]: hidden"),
+    ],
+)
+def test_outcome(checks, script, outcome, remark):
+    assert outcomes(checks, shell(checks, "a stage", script)) == [("a stage", outcome, remark)]
+
+
+def test_ansible_tells_its_deprecations_there(checks, tmp_path):
+    play = tmp_path / "play.yml"
+    play.write_text(
+        yaml.safe_dump(
+            [{"hosts": "localhost", "gather_facts": False, "tasks": [{"debug": {"msg": "{{ play_hosts }}"}}]}]
+        )
+    )
+    ansible = Path(sys.executable).parent / "ansible-playbook"
+    ((_name, outcome, remark),) = outcomes(checks, shell(checks, "old", f"{ansible} {play} >/dev/null 2>&1"))
+    assert outcome == "failed"
+    assert remark.startswith("[DEPRECATION WARNING]")
+
+
+def test_all_stages_run_and_what_needs_a_failed_one_is_skipped(checks):
+    found = outcomes(
+        checks,
+        shell(checks, "broken", "exit 1"),
+        shell(checks, "child", "true", needs=("broken",)),
+        shell(checks, "later", "true", after=("broken",)),
+        shell(checks, "absent", "true", reason=lambda: "no such thing here"),
+        shell(checks, "grandchild", "true", needs=("absent",)),
+    )
+    assert found == [
+        ("broken", "failed", "exit 1"),
+        ("child", "skipped", "broken failed"),
+        ("later", "passed", ""),
+        ("absent", "skipped", "no such thing here"),
+        ("grandchild", "skipped", "no such thing here"),
+    ]
+
+
+def test_a_stage_that_hangs_is_stopped_with_all_it_started(checks, tmp_path):
+    pid = tmp_path / "pid"
+    stage = shell(
+        checks, "hang", f"sleep 600 & echo $! > {pid}; wait", limit=1.0, last=("touch", str(tmp_path / "last"))
+    )
+    assert outcomes(checks, stage) == [("hang", "failed", "exit 124")]
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", pid.read_text().strip()], capture_output=True, text=True, check=False
+    )
+    assert state.stdout.strip() in ("", "Z"), "its child goes on"
+    assert (tmp_path / "last").exists(), "what has to follow did not"
+
+
+def test_alone_is_alone_and_last(checks, tmp_path):
+    marks = tmp_path / "marks"
+    step = f"echo + >> {marks}; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo - >> {marks}"
+    outcomes(
+        checks,
+        shell(checks, "one alone", f"echo A >> {marks}", alone=True),
+        shell(checks, "one", step),
+        shell(checks, "two", step),
+        shell(checks, "two alone", f"echo B >> {marks}", alone=True),
+    )
+    assert marks.read_text().split()[-2:] == ["A", "B"]
+    assert sorted(marks.read_text().split()[:-2]) == ["+", "+", "-", "-"]
+
+
+def test_needed_stages_come_along(checks):
+    names = [stage.name for stage in checks.select(["units newest core"])]
+    assert names == ["newest core", "units newest core"]
+    assert checks.select([]) == checks.STAGES
+    with pytest.raises(SystemExit, match="no stage or group nonsense"):
+        checks.select(["nonsense"])
+
+
+def test_every_name_that_is_waited_for_exists(checks):
+    names = [stage.name for stage in checks.STAGES]
+    assert len(names) == len(set(names))
+    for stage in checks.STAGES:
+        assert {*stage.needs, *stage.after} <= set(names[: names.index(stage.name)]), "a wait that could never end"
+
+
+def test_closing_line_counts(checks, capsys):
+    stages = [shell(checks, name, script) for name, script in (("a", "true"), ("b", "false"), ("c", "true"))]
+    checks.table(checks.Scheduler(stages, 1).all())
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed, 0 skipped"
+
+
+def test_a_copy_of_the_checkout_holds_what_git_would(checks, tmp_path):
+    copy = checks.copy_tree(tmp_path / "copy")
+    assert copy.relative_to(tmp_path / "copy") == Path("ansible_collections/bilingual_tutor/ops")
+    assert (copy / "galaxy.yml").is_file()
+    assert not (copy / ".tree").exists()
+    assert not list(copy.rglob("__pycache__"))
