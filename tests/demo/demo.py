@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``make demo``: bring up the sandbox, run the daily checks of the three shifts on it, show what they found.
 
-Ends with 0 when every check is well, with 1 otherwise. Everything it writes is below ``.demo``.
+Ends with 0 when the sandbox is well, with 1 otherwise. What is found about the machine itself, such as a disk that fills
+up, is shown and changes nothing of that: it is true, and not the demo's. Everything it writes is below ``.demo``.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ from sandbox import REPOSITORY, TREE, Sandbox, SandboxError
 
 SHIFTS = ("morning", "afternoon", "evening")
 PLAYBOOK = "bilingual_tutor.ops.daily_checks"
-PLAYBOOK_SECONDS = 60
+PLAYBOOK_SECONDS = 120
 TAIL = 30
 
 GREEN, YELLOW, RED, GREY, BOLD = "32", "33", "31", "90", "1"
+WARNING, CRITICAL = 1, 2
+# Checks of the group host are about the machine, but for these two: without them nothing was looked at.
+MACHINE = "host"
+LOOKED_AT = ("host.reachable", "host.checked")
+
 # By the numbers of Status: ok, warning, critical, unknown, skipped.
 COLOURS = (GREEN, YELLOW, RED, YELLOW, GREY)
 
@@ -46,6 +52,7 @@ TEXTS = {
         "fault": "See a fault being found",
         "stop": "Stop the sandbox",
         "green": "All is well.",
+        "machine": "The sandbox is well. What is listed above is about this machine itself.",
         "red": "Not all is well: see above.",
     },
     "zh": {
@@ -64,6 +71,7 @@ TEXTS = {
         "fault": "注入故障，看它如何被发现",
         "stop": "停止沙箱",
         "green": "一切正常。",
+        "machine": "沙箱一切正常；上面列出的问题属于本机自身。",
         "red": "存在异常，见上。",
     },
 }
@@ -153,6 +161,13 @@ def day(envelopes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"host": host, "checks": list(found.values())} for host, found in checks.items()]
 
 
+def findings(envelopes: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """Return what was found about the sandbox, and what about the machine it runs on."""
+    found = [check for each in envelopes for check in each["checks"] if check["status"] in (WARNING, CRITICAL)]
+    machine = [check for check in found if check["group"] == MACHINE and check["id"] not in LOOKED_AT]
+    return [check for check in found if check not in machine], machine
+
+
 def tally(envelopes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Add up the counts of several records."""
     names = ("ok", "warning", "critical", "unknown", "skipped")
@@ -184,14 +199,17 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
     for shift in SHIFTS:
         started = time.monotonic()
         code, envelopes = run_shift(sandbox, shift, locale)
-        screen.step(code == 0, shift, texts["counts"].format(**tally(envelopes)), time.monotonic() - started)
+        about_sandbox, about_machine = findings(envelopes)
+        # A run also ends non-zero when it could not be recorded: only findings of the machine excuse it.
+        shift_well = bool(envelopes) and not about_sandbox and (code == 0 or bool(about_machine))
+        screen.step(shift_well, shift, texts["counts"].format(**tally(envelopes)), time.monotonic() - started)
         if not envelopes:
             log = log_of(sandbox, shift)
             screen.line(texts["ended"].format(code=code, log=log), RED)
             screen.line("\n".join(log.read_text(encoding="utf-8").splitlines()[-TAIL:]))
             return False
         everything += envelopes
-        well = well and code == 0
+        well = well and shift_well
     screen.line()
     show_table(screen, everything, locale, time.monotonic() - begun)
     screen.line()
@@ -210,7 +228,8 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
             screen.line(f"{texts[name]}:", GREY)
         screen.line(f"  {command}")
     screen.line()
-    screen.line(texts["green" if well else "red"], GREEN if well else RED)
+    verdict = "red" if not well else "machine" if findings(everything)[1] else "green"
+    screen.line(texts[verdict], GREEN if well else RED)
     return well
 
 
