@@ -120,6 +120,18 @@ def test_a_real_listener_and_its_owner(listener):
     assert (other.status, other.message) == (Status.CRITICAL, "port.foreign_user")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give its rights up")
+def test_a_socket_made_by_root_belongs_to_the_user_its_process_became(spawn):
+    code = (
+        "import os, socket; s = socket.create_server(('127.0.0.1', 0)); os.setgid(65534); os.setuid(65534); "
+        "print(s.getsockname()[1], flush=True); input()"
+    )
+    number = int(spawn(code).stdout.readline())
+    name = port.user_name(65534)
+    assert look(ports=[{"port": number, "user": name}])["port.expected"].status == Status.OK
+    assert look(ports=[{"port": number, "user": "root"}])["port.expected"].status == Status.OK
+
+
 def test_connections_that_nobody_accepts_are_counted(listener):
     number = listener("127.0.0.1")
     with socket.create_connection(("127.0.0.1", number)), socket.create_connection(("127.0.0.1", number)):
