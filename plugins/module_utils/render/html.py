@@ -71,10 +71,7 @@ def render(
         cell=_cell,
         past=past,
         strips=_strips(run, past, locale, zone),
-        capacity=[
-            {**vars(group), "gauges": [story.gauge(group.host.name, check) for check in group.checks]}
-            for group in story.latest(run, past, story.fills)
-        ],
+        capacity=[{**vars(group), "gauges": story.gauges(group)} for group in story.latest(run, past, story.fills)],
         backups=story.latest(run, past, lambda check: check.group == "backup"),
         logs=story.latest(run, past, lambda check: check.group == "log"),
         shown=FINDINGS,
@@ -109,6 +106,8 @@ def _template(locale: str, zone: tzinfo) -> Any:
 def amount(check: Check) -> str:
     """Write a measured value with its unit, bytes in powers of 1024."""
     value = check.value or 0.0
+    if check.uom == "%":
+        return f"{value:.1f} %"
     if check.uom != "B":
         return f"{value:.4g} {check.uom}".strip()
     units = ["B", "KiB", "MiB", "GiB", "TiB"]

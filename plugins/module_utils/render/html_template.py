@@ -126,7 +126,7 @@ TEMPLATE = """
 {% for group in groups %}<div class="card finding {{ group.checks[0].status.name|lower }}">
 <h3>{{ group.host.name }}{{ dated(group) }}</h3>
 <ul class="list">{% for check in group.checks %}
-<li>{{ sign(check.status) }} {{ check|title }}{% if check.item %} <code>{{ check.item }}</code>{% endif %}{{ colon }}{{ check|summary }}
+<li>{{ sign(check.status) }} {{ check|title }}{% if check.item and check.item not in check|summary %} <code>{{ check.item }}</code>{% endif %}{{ colon }}{{ check|summary }}
 {%- if check.evidence %}<details><summary>{{ say('evidence') }}</summary><pre>{{ check.evidence|join('\\n') }}</pre></details>
 {%- endif %}</li>{% endfor %}</ul></div>
 {% endfor %}{% endif %}

@@ -76,8 +76,9 @@ def _findings(run: Run, locale: str) -> list[str]:
     lines = []
     for host, check in run.findings:
         where = f"{host.name} " if several else ""
-        name = f"{check.id} {check.item}".strip()
-        lines.append(_plain(f"[{check.status.name}] {where}{name}: {catalogue.summary(check, locale)}"))
+        text = catalogue.summary(check, locale)
+        name = check.id if not check.item or check.item in text else f"{check.id} {check.item}"
+        lines.append(_plain(f"[{check.status.name}] {where}{name}: {text}"))
     return lines
 
 

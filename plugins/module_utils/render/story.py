@@ -154,8 +154,13 @@ def fills(check: Check) -> bool:
     return check.value is not None and check.value >= 0 and check.id in CAPACITY and _scale(check) > 0
 
 
-def gauge(host: str, check: Check) -> Gauge:
-    """Return a check that ``fills`` as shares of its scale."""
+def gauges(group: Dated) -> list[Gauge]:
+    """Return the checks of a host that fill up as shares of their scales: findings first, then the fullest."""
+    found = [_gauge(group.host.name, check) for check in group.checks]
+    return sorted(found, key=lambda gauge: (-gauge.check.status.severity, -gauge.share))
+
+
+def _gauge(host: str, check: Check) -> Gauge:
     scale, value = _scale(check), check.value or 0.0
 
     def share(bound: float | None) -> float | None:

@@ -127,7 +127,17 @@ def test_capacity_bars_show_value_and_thresholds():
 
 @pytest.mark.parametrize(
     ("value", "uom", "text"),
-    [(1536.0, "B", "1.5 KiB"), (0.0, "B", "0 B"), (84.25, "%", "84.25 %"), (2.0**50, "B", "1024 TiB"), (7.0, "", "7")],
+    [(1536.0, "B", "1.5 KiB"), (0.0, "B", "0 B"), (84.26, "%", "84.3 %"), (2.0**50, "B", "1024 TiB"), (7.0, "", "7")],
 )
 def test_amounts(value, uom, text):
     assert html.amount(Check("a", "b", "", Status.OK, "ok", "", "", value=value, uom=uom)) == text
+
+
+def test_capacity_shows_findings_first_then_the_fullest():
+    values = [("/full", 79.0, Status.OK), ("/empty", 1.0, Status.OK), ("/bad", 50.0, Status.WARNING)]
+    checks = [
+        Check("disk.used", "host", item, status, "state", "", "", value=value, uom="%")
+        for item, value, status in values
+    ]
+    text = render([envelope("a", checks)]).partition("Capacity</h2>")[2].partition("</section>")[0]
+    assert re.findall(r"<code>(.*?)</code>", text) == ["/bad", "/full", "/empty"]
