@@ -37,7 +37,7 @@ install() {
   fi
   say "installing $*"
   apt-get -qq -o DPkg::Lock::Timeout=120 update >&2
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" >&2
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@" >/dev/null
 }
 
 python=$(choose) || { install python3 python3-venv; python=$(choose) || {
