@@ -27,7 +27,10 @@ PLAYBOOK_SECONDS = 120
 TAIL = 30
 
 GREEN, YELLOW, RED, GREY, BOLD = "32", "33", "31", "90", "1"
-WARNING, CRITICAL = 1, 2
+# Skipped, ok, unknown, warning, critical.
+SEVERITY = (4, 0, 3, 1, 2)
+# Warning, critical, unknown: a healthy sandbox has nothing but ok and skipped.
+NOT_WELL = (1, 2, 3)
 # Checks of the group host are about the machine, but for these two: without them nothing was looked at.
 MACHINE = "host"
 LOOKED_AT = ("host.reachable", "host.checked")
@@ -153,17 +156,23 @@ def log_of(sandbox: Sandbox, shift: str) -> Path:
 
 
 def day(envelopes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make one record for each host out of those of its shifts; a check made twice counts as it was last seen."""
+    """Make one record for each host out of those of its shifts; a check that several made counts as the worst of them.
+
+    Not as the last: a new error in a log is a finding once, in the shift that read it.
+    """
     checks: dict[str, dict[tuple[str, str], Any]] = {}
     for envelope in envelopes:
         found = checks.setdefault(envelope["host"], {})
-        found.update({(check["id"], check["item"]): check for check in envelope["checks"]})
+        for check in envelope["checks"]:
+            key = (check["id"], check["item"])
+            if key not in found or SEVERITY.index(check["status"]) > SEVERITY.index(found[key]["status"]):
+                found[key] = check
     return [{"host": host, "checks": list(found.values())} for host, found in checks.items()]
 
 
 def findings(envelopes: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[Any]]:
     """Return what was found about the sandbox, and what about the machine it runs on."""
-    found = [check for each in envelopes for check in each["checks"] if check["status"] in (WARNING, CRITICAL)]
+    found = [check for each in envelopes for check in each["checks"] if check["status"] in NOT_WELL]
     machine = [check for check in found if check["group"] == MACHINE and check["id"] not in LOOKED_AT]
     return [check for check in found if check not in machine], machine
 

@@ -135,6 +135,8 @@ class Sandbox:
                 self._lay_files()
                 return False
             self._stop_all()
+            for log in self.logs.glob("*.log"):
+                log.unlink()  # of an application that is gone: its errors are not those of the new one
             self._lay_files()
             try:
                 self._start()

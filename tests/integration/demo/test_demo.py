@@ -95,8 +95,9 @@ def test_language(environ: dict[str, str], locale: str) -> None:
     assert demo.locale_of(environ) == locale
 
 
-def test_the_day_holds_each_check_once_as_it_was_last_seen() -> None:
+@pytest.mark.parametrize(("seen", "worst"), [((0, 2, 0), 2), ((2, 1), 2), ((1, 3), 1), ((0, 3), 3), ((4, 0), 0)])
+def test_the_day_holds_each_check_once_at_its_worst(seen: tuple[int, ...], worst: int) -> None:
     def envelope(status: int) -> dict[str, object]:
-        return {"host": "one", "checks": [{"id": "disk.used", "item": "/", "status": status}]}
+        return {"host": "one", "checks": [{"id": "log.errors", "item": "/", "status": status}]}
 
-    assert demo.day([envelope(2), envelope(0)]) == [envelope(0)]
+    assert demo.day([envelope(status) for status in seen]) == [envelope(worst)]

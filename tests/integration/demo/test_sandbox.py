@@ -44,10 +44,12 @@ def test_a_dead_process_is_replaced_and_the_data_kept(sandbox: Sandbox) -> None:
 
 
 def test_a_switched_on_fault_does_not_survive_up(sandbox: Sandbox) -> None:
-    sandbox.fault.write_text("endless_body", encoding="utf-8")
+    sandbox.fault.write_text("http_500", encoding="utf-8")
+    assert fetch(sandbox.facts()["url"])[0] == 500
     assert not sandbox.is_up()
     assert sandbox.up() is True
     assert not sandbox.fault.exists()
+    assert "ERROR" not in (sandbox.logs / "gunicorn_error.log").read_text(encoding="utf-8")
 
 
 def test_a_pid_that_belongs_to_a_stranger_is_left_alone(sandbox: Sandbox) -> None:
