@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import findings, make_envelope, reached
@@ -41,7 +42,12 @@ def ops_shift(zone: str, now: str | None = None) -> str:
 
 @_readable
 def ops_envelope(
-    result: Mapping[str, Any], host: str, run_id: str, phase: str, started: str, previous: Mapping[str, Any] | None = None
+    result: Mapping[str, Any],
+    host: str,
+    run_id: str,
+    phase: str,
+    started: str,
+    previous: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a run on one host; see ops_envelope.yml."""
     return make_envelope(result, host, run_id, phase, started, previous or {})

@@ -116,7 +116,9 @@ class Reporter:
         reason = "ok" if status is Status.OK else "threshold"
         return self._make(check_id, status, sentence, item, reason, value, rest)
 
-    def find(self, check_id: str, status: Status, sentence: str, item: str = "", reason: str = "", **rest: Any) -> Check:
+    def find(
+        self, check_id: str, status: Status, sentence: str, item: str = "", reason: str = "", **rest: Any
+    ) -> Check:
         """Make a check whose status the caller knows; ``rest`` as for ``measure``, plus ``value``."""
         value = rest.pop("value", None)
         if not reason:
@@ -124,7 +126,14 @@ class Reporter:
         return self._make(check_id, status, sentence, item, reason, value, rest)
 
     def _make(
-        self, check_id: str, status: Status, sentence: str, item: str, reason: str, value: float | None, rest: dict[str, Any]
+        self,
+        check_id: str,
+        status: Status,
+        sentence: str,
+        item: str,
+        reason: str,
+        value: float | None,
+        rest: dict[str, Any],
     ) -> Check:
         rule = self.area.rules[check_id]
         warn, crit = self.limits(check_id)

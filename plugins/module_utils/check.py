@@ -149,7 +149,9 @@ class Check:
     @property
     def fingerprint(self) -> str:
         """Identity of the finding: changes when the reason does, so that a new cause is a new finding."""
-        return hashlib.sha1(f"{self.id}|{self.item}|{self.reason}".encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(
+            f"{self.id}|{self.item}|{self.reason}".encode(errors="surrogatepass"), usedforsecurity=False
+        ).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON data."""

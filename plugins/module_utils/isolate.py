@@ -9,6 +9,7 @@ and one that sits in an uninterruptible wait can at least be left behind without
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -61,10 +62,9 @@ class Child:
         """End the child and everything it started; return how it went."""
         seconds = time.monotonic() - self.started
         os.close(self.fd)
-        try:
+        # It may have ended, or not yet made its group: the direct kill below covers that.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # it has ended, or has not yet made its group: the direct kill below covers that
         status = self._reap()
         if timed_out:
             return Outcome(timed_out=True, seconds=seconds)
@@ -103,7 +103,7 @@ def _serve(function: Callable[[], Any], writer: int) -> None:
             os.dup2(null, standard)
         try:
             text = json.dumps({"value": function()})
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was is the answer; the parent decides
             text = json.dumps({"error": traceback.format_exc()})
         data = memoryview(text.encode())
         while data:

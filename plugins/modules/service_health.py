@@ -195,6 +195,7 @@ from datetime import datetime, timezone
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import SCHEMA, by_severity, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare_all
@@ -215,7 +216,9 @@ def main() -> NoReturn:
     if not module.params["deadline"] > 0:
         module.fail_json(msg=f"deadline is {module.params['deadline']}: expected a number of seconds above 0")
     if not module.params["probes"]:
-        module.fail_json(msg="probes is empty: expected at least one, or a run that looks at nothing would pass as healthy")
+        module.fail_json(
+            msg="probes is empty: expected at least one, or a run that looks at nothing would pass as healthy"
+        )
     try:
         probes = prepare_all(module.params["probes"])
     except OpsError as exc:

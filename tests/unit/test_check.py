@@ -9,6 +9,7 @@ import json
 import math
 
 import pytest
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import (
     EVIDENCE_LINES,
     Check,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope, reached
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, gather, run_isolated
 
 

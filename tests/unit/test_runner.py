@@ -11,6 +11,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -113,7 +114,11 @@ def test_status_follows_thresholds_and_overrides():
 
 @pytest.mark.parametrize(
     ("how", "check_id", "said"),
-    [("hang", "check.deadline", "no result within"), ("die", "check.error", "signal 9"), ("raise", "check.error", "bulb")],
+    [
+        ("hang", "check.deadline", "no result within"),
+        ("die", "check.error", "signal 9"),
+        ("raise", "check.error", "bulb"),
+    ],
 )
 def test_probe_that_fails_is_a_finding_and_hides_no_other(how, check_id, said):
     begin = time.monotonic()
