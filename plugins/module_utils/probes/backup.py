@@ -19,7 +19,6 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,7 @@ def validate(spec: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One file with its manifest; ``made`` in seconds since 1970."""
+    """One file with its manifest."""
 
     path: Path
     seen: os.stat_result
@@ -224,11 +223,6 @@ class Snapshot:
     @property
     def name(self) -> str:
         return self.path.name
-
-    @property
-    def made(self) -> float:
-        text = self.manifest.created.replace("Z", "+00:00")
-        return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
 
 
 @dataclass
@@ -288,7 +282,7 @@ def survey(directory: Path, patterns: list[str], pointer: str, now: float) -> Fo
                 found.bare.append(name)
             else:
                 found.snapshots.append(Snapshot(directory / name, seen, manifest))
-    found.snapshots.sort(key=lambda snapshot: (snapshot.made, snapshot.name))
+    found.snapshots.sort(key=lambda snapshot: (snapshot.manifest.made, snapshot.name))
     return found
 
 
@@ -334,7 +328,7 @@ def judge(say: Reporter, spec: Mapping[str, Any], found: Found, now: float) -> I
 
 
 def _age(say: Reporter, newest: Snapshot, now: float) -> Check:
-    age = now - newest.made
+    age = now - newest.manifest.made
     # A minute ahead is two clocks; more is a wrong one, and would look fresh for ever.
     if age < -60:
         return say.find(

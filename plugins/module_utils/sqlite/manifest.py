@@ -16,6 +16,7 @@ import re
 import sqlite3
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ HASH_CHUNK = 1 << 20
 MAX_BYTES = 1 << 20
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+# Python 3.9 reads three or six digits of a second, no others.
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?Z")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Manifest:
         """Return plain JSON data."""
         return asdict(self)
 
+    @property
+    def made(self) -> float:
+        """When the snapshot was made, in seconds since 1970."""
+        return _moment(self.created) or 0.0
+
     @classmethod
     def from_dict(cls, data: Any) -> Manifest:
         """Check and read the data of a manifest; raise OpsError that names the first wrong field."""
@@ -77,7 +84,7 @@ class Manifest:
             "sha256": isinstance(manifest.sha256, str) and bool(_SHA256.fullmatch(manifest.sha256)),
             "bytes": _count(manifest.bytes) and manifest.bytes > 0,
             "source": isinstance(manifest.source, str) and bool(manifest.source),
-            "created": isinstance(manifest.created, str) and bool(_CREATED.fullmatch(manifest.created)),
+            "created": _moment(manifest.created) is not None,
             "page_size": _count(manifest.page_size) and manifest.page_size in {1 << power for power in range(9, 17)},
             "user_version": isinstance(manifest.user_version, int),
             "schema_sha256": isinstance(manifest.schema_sha256, str)
@@ -205,6 +212,16 @@ def newest_stamp(connection: sqlite3.Connection, names: list[str]) -> str | None
 def quoted(name: str) -> str:
     """Return a name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _moment(text: Any) -> float | None:
+    """Return a time of the manifest's form in seconds since 1970, None for anything else."""
+    if not isinstance(text, str) or not _CREATED.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
 
 
 def _count(value: Any) -> bool:

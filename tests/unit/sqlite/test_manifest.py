@@ -69,6 +69,8 @@ def test_schema_hash_is_of_the_application_alone(database: Path) -> None:
         {"bytes": True},
         {"source": ""},
         {"created": "yesterday"},
+        {"created": "2026-13-45T02:00:00Z"},
+        {"created": "2026-11-23T02:00:00.5Z"},
         {"created": "2026-11-23T02:00:00+08:00"},
         {"page_size": 1000},
         {"schema_sha256": None},
