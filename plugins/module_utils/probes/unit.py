@@ -76,9 +76,9 @@ AREA = Area(
             title=Text("Unit is in the declared state", "单元处于声明的状态"),
             fix=Text(
                 "`systemctl status UNIT` and `journalctl -u UNIT -n 50`; repair the cause, then `systemctl restart UNIT`. "
-                "Not installed: correct the name in ops_units.",
+                "Not installed: correct the name in tutor_service.",
                 "执行 `systemctl status UNIT` 和 `journalctl -u UNIT -n 50`，排除原因后 `systemctl restart UNIT`。"
-                "若未安装，请核对 ops_units 中的单元名。",
+                "若未安装，请核对 tutor_service 中的单元名。",
             ),
             source="state seen twice: SubState and NRestarts",
         ),
