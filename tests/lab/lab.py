@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -35,7 +36,7 @@ from pathlib import Path
 from debian_tree import LabError, app_key, app_layer, base_tree, remove_tree, run, say
 
 # Name -> last number of the address. Fixed, so that each host's /etc/hosts can name all of them before they boot.
-HOSTS = {f"tutor{number}": 10 + number for number in range(1, 7)}
+HOSTS = {f"tutor{number}": 10 + number for number in range(1, 11)}
 DEFAULT = ("tutor1", "tutor2")
 
 TOOLS = {
@@ -48,6 +49,21 @@ TOOLS = {
 
 # Each host takes about 7 of root's inotify instances; with the usual 128 the 19th boots without ssh.
 INOTIFY_INSTANCES = 1024
+
+# The hosts share this machine's processors and disk with whatever else it does: how busy those are, and how fast a
+# healthy service answers on them, says nothing about a host of the lab.
+OFF = {"warn": "", "crit": ""}
+VARIABLES = {
+    "ops_usage_scope": "personal_learning",
+    "daily_checks_thresholds": {
+        "host": {
+            name: OFF
+            for name in ("cpu.util", "cpu.iowait", "cpu.steal", "cpu.psi", "mem.psi", "io.psi", "procs.d_state")
+        },
+        "http": {"http.total": OFF},
+        "redis": {name: OFF for name in ("redis.ping", "redis.latency.p999", "redis.fork")},
+    },
+}
 
 BOOT_SECONDS = 60.0
 SPEAK_SECONDS = 5.0
@@ -187,8 +203,8 @@ class Lab:
             "      vars:",
             "        ansible_user: root",
             "        ansible_python_interpreter: /usr/bin/python3",
-            "        ops_usage_scope: personal_learning",
             f"        ansible_ssh_common_args: -F {self.ssh_config}",
+            *(f"        {name}: {json.dumps(value)}" for name, value in VARIABLES.items()),
         ]
         return "\n".join(lines) + "\n"
 
