@@ -324,14 +324,13 @@ class Ledger:
         seqs = f"SELECT seq FROM events WHERE {where}"
         if latest_per:
             seqs = f"SELECT max(seq) AS seq FROM events WHERE {where} GROUP BY subject"
-        newest = f"SELECT seq FROM ({seqs}) ORDER BY seq DESC LIMIT ?"
         with self.reading() as connection:
             connection.execute("BEGIN")
-            (matched,) = connection.execute(f"SELECT count(*) FROM ({seqs})", values).fetchone()
-            rows = connection.execute(
-                f"SELECT {COLUMNS} FROM events WHERE seq IN ({newest}) ORDER BY seq", [*values, limit or -1]
-            ).fetchall()
-        return Selection([_event(row) for row in rows], matched)
+            # One walk through an index for count and choice; then only the events that are wanted are read.
+            found = sorted(row[0] for row in connection.execute(seqs, values))
+            one = f"SELECT {COLUMNS} FROM events WHERE seq = ?"
+            rows = [connection.execute(one, (seq,)).fetchone() for seq in (found[-limit:] if limit else found)]
+        return Selection([_event(row) for row in rows], len(found))
 
     @contextmanager
     def _opened(self, mode: str, busy_timeout: float) -> Iterator[sqlite3.Connection]:

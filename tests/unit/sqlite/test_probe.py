@@ -39,7 +39,7 @@ def test_a_healthy_database_in_use(database, application, look) -> None:
     assert after["learning.db-wal"] == before["learning.db-wal"]
     started = time.perf_counter()
     look("sqlite", database, pids=[app.pid], floors=FLOORS)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 3
 
 
 @as_root
@@ -189,7 +189,7 @@ def test_a_quick_check_that_takes_too_long_is_not_ok(place, look) -> None:
     check = look("sqlite", database, quick_check_seconds=0.02)["sqlite.quick_check"]
     assert (check.status, check.reason) == (Status.UNKNOWN, "timeout")
     assert 0 < check.params["done"] < 100
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert look("sqlite", database, quick_check=False)["sqlite.quick_check"].status is Status.SKIPPED
     assert look("sqlite", database)["sqlite.quick_check"].status is Status.OK
 
@@ -225,7 +225,7 @@ def test_a_writer_that_keeps_the_lock(database, application, look, mode, options
     app = application(database, code="connection.execute('BEGIN IMMEDIATE')")
     started = time.monotonic()
     checks = look("sqlite", database, pids=[app.pid], floors=FLOORS, **options)
-    assert seconds < time.monotonic() - started < seconds + 3
+    assert seconds < time.monotonic() - started < seconds + 5
     assert bad(checks) == {"sqlite.lock": ("CRITICAL", "sqlite.lock_held")}
     assert f"pid {app.pid} (" in checks["sqlite.lock"].summary
 
