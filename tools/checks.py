@@ -261,7 +261,6 @@ def environment(stage: Stage, values: dict[str, str], log: Path) -> dict[str, st
         # Every process below, also one inside pytest or molecule, tells here what it displayed.
         ANSIBLE_LOG_PATH=str(log.with_suffix(".ansible")),
         ANSIBLE_INJECT_FACT_VARS="false",
-        ANSIBLE_NOCOLOR="1",
         ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".tree"),
         LC_ALL="C.UTF-8",
         MYPYPATH=str(ROOT / ".tree"),
