@@ -193,11 +193,11 @@ def test_runbook_has_a_row_for_every_step():
     found = [cells for cells in rows if re.fullmatch(r"[A-Z]\d+(\.\d+)?", cells[0])]
     assert [cells[0] for cells in found] == STEPS
     for step, _what, command, proof in found:
-        assert bool(command) == bool(proof), f"{step}: a command without a proof, or a proof without a command"
+        assert command or not proof, f"{step}: a proof without a command"
         for path in re.findall(r"(?:tests|molecule)/[\w./-]+", proof):
             assert (ROOT / path).exists(), f"{step}: {path} is not there"
-        for playbook in re.findall(r"`([a-z_]+)`", command):
-            assert playbook in PLAYBOOKS, f"{step}: no playbook {playbook}"
+        if playbook := re.match(r"`([a-z_]+)", command):
+            assert playbook[1] in PLAYBOOKS, f"{step}: no playbook {playbook[1]}"
 
 
 def test_reference_of_the_probes_is_fresh():

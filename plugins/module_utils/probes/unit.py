@@ -123,6 +123,7 @@ AREA = Area(
             warn="80",
             crit="95",
             uom="%",
+            source="chosen; above MemoryHigh the kernel throttles, at MemoryMax it kills",
         ),
         "unit.tasks": Rule(
             title=Text("Threads of the unit against its limit", "单元任务数占限额比例"),

@@ -322,6 +322,7 @@ _RULES = {
         warn="10",
         crit="60",
         uom="s",
+        source="defaults: repl-ping-replica-period 10 s, repl-timeout 60 s",
     ),
     "redis.replication.lag_bytes": Rule(
         title=Text("Replication lag in bytes", "复制延迟字节数"),
