@@ -80,7 +80,7 @@ def sh(host: Host, script: str, seconds: float = 60) -> str:
     return host.run("sh", "-euc", script, seconds=seconds).stdout.strip()
 
 
-def prove(host: Host, script: str, expected: str) -> None:
+def prove(host: Host, script: str, expected: str, seconds: float = ENGAGE_SECONDS) -> None:
     """Wait until a script on the host prints what is expected while the fault is on."""
     seen = ""
 
@@ -90,7 +90,7 @@ def prove(host: Host, script: str, expected: str) -> None:
         return seen == expected
 
     try:
-        wait_for(script, holds, ENGAGE_SECONDS)
+        wait_for(script, holds, seconds)
     except LabError as exc:
         raise LabError(
             f"{host.name}: the fault did not take: {script!r} prints {seen!r}, expected {expected!r}"
@@ -140,8 +140,8 @@ def crash_loop(host: Host, mend: ExitStack) -> None:
         f"mkdir -p {folder}; printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > {folder}/crash.conf;"
         f"systemctl daemon-reload; systemctl restart --no-block {APP}",
     )
-    prove(host, f"systemctl show -P SubState {APP}", "auto-restart")
     prove(host, f"systemctl show -P RestartUSec {APP}", "10s")
+    prove(host, f"systemctl show -P NRestarts -P SubState {APP} | paste -sd' '", "1 auto-restart", seconds=15)
     prove(host, http_code("/health"), "502")
 
 
@@ -187,11 +187,9 @@ def _keep_database(host: Host, mend: ExitStack) -> None:
 
 def _damage_at_rest(host: Host, script: str) -> None:
     """Damage the database with the application down, all of it in the one file, and start the application again."""
-    sh(
-        host,
-        f"systemctl stop {APP}; sqlite3 {DATABASE} 'PRAGMA wal_checkpoint(TRUNCATE)'; rm -f {DATABASE}-wal {DATABASE}-shm;"
-        f"{script}; {start(APP)}",
-    )
+    emptied = f"sqlite3 {DATABASE} 'PRAGMA wal_checkpoint(TRUNCATE)'; rm -f {DATABASE}-wal {DATABASE}-shm"
+    # Somebody asks meanwhile, so that nginx has logged an error however fast the application is back.
+    sh(host, f"systemctl stop {APP}; {emptied}; {script}; {http_code('/')}; {start(APP)}")
     prove(host, http_code("/api/health"), "200")  # serving again, and sure of itself
 
 
@@ -234,6 +232,7 @@ def database_truncated(host: Host, mend: ExitStack) -> None:
     _keep_database(host, mend)
     _damage_at_rest(host, f"truncate -s $(( $(stat -c %s {DATABASE}) / 8192 * 4096 )) {DATABASE}")
     prove(host, f"sqlite3 {DATABASE} 'PRAGMA integrity_check' 2>&1 | grep -qx ok || echo broken", "broken")
+    prove(host, http_code("/health"), "503")
 
 
 @fault()
@@ -291,7 +290,10 @@ def redis_down(host: Host, mend: ExitStack) -> None:
 def redis_wrong_password(host: Host, mend: ExitStack) -> None:
     """Redis wants a password and the inventory has another one."""
     mend.callback(sh, host, "redis-cli -a lab-password --no-auth-warning CONFIG SET requirepass ''")
-    sh(host, "redis-cli CONFIG SET requirepass lab-password; redis-cli -a lab-password CLIENT KILL SKIPME no TYPE normal")
+    sh(
+        host,
+        "redis-cli CONFIG SET requirepass lab-password; redis-cli -a lab-password CLIENT KILL SKIPME no TYPE normal",
+    )
     prove(host, "redis-cli ping", "NOAUTH Authentication required.")
     _prove_degraded(host)
 

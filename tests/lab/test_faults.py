@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("tutor1", "tutor2", "tutor3", "tutor4")
 NET = 2  # a lab of its own: one that somebody has up stays as it is
-LONGEST_SECONDS = 20.0
+LONGEST_SECONDS, USUAL_SECONDS = 20.0, 5.0
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
 SHIFTS = ("morning", "afternoon", "evening")
 FINDING = ("WARNING", "CRITICAL", "UNKNOWN")
@@ -48,8 +49,8 @@ class Case:
 
 
 APP, NGINX, REDIS = (f"unit.{{}}|{unit}" for unit in (faults.APP, faults.NGINX, faults.REDIS))
-# A host whose pages hang is told so, and that looking took long.
-SLOW = {"check.duration|": "WARNING"}
+# Tells that looking took more than 5 s, which it does where something hangs, and where this machine is busy.
+DURATION = "check.duration|"
 NEW_ERRORS = {"log.new_fingerprints|application": "WARNING"}
 HEALTH_DOWN = {"http.status|health": "CRITICAL"}
 PAGES_DOWN = {**HEALTH_DOWN, "http.status|response": "CRITICAL"}
@@ -59,9 +60,14 @@ DATABASE_ERRORS = {"log.fatal|application": "CRITICAL", **HEALTH_DOWN, **NEW_ERR
 
 CASES = (
     Case("unit_stopped", "morning", "bilingual-tutor.service is inactive", {**APP_DOWN}),
-    Case("crash_loop", "morning", "restarted again and again", {**APP_DOWN}),
-    Case("app_sigstop", "morning", "stopped by a signal", {APP.format("frozen"): "CRITICAL", **HEALTH_DOWN, **SLOW}),
-    Case("nginx_sigstop", "morning", "stopped by a signal", {NGINX.format("frozen"): "CRITICAL", **HEALTH_DOWN, **SLOW}),
+    Case(
+        "crash_loop",
+        "morning",
+        "restarted again and again",
+        {APP.format("restarts"): "WARNING", **APP_DOWN},
+    ),
+    Case("app_sigstop", "morning", "stopped by a signal", {APP.format("frozen"): "CRITICAL", **HEALTH_DOWN}),
+    Case("nginx_sigstop", "morning", "stopped by a signal", {NGINX.format("frozen"): "CRITICAL", **HEALTH_DOWN}),
     Case("redis_sigstop", "morning", "stopped by a signal", {REDIS.format("frozen"): "CRITICAL", **CACHE_DOWN}),
     Case(
         "redis_down",
@@ -69,11 +75,56 @@ CASES = (
         "redis-server.service is inactive",
         {REDIS.format("state"): "CRITICAL", "port.expected|6379": "CRITICAL", **CACHE_DOWN},
     ),
-    Case("redis_wrong_password", "afternoon", "wrong password", {**CACHE_DOWN}),
     Case(
-        "redis_acl_without_config", "afternoon", "ACL SETUSER watch", {"redis.access|127.0.0.1:6379": "WARNING"}
+        "database_not_in_use",
+        "morning",
+        f"the service does not use this file, it has {faults.DATABASE} open",
+        {f"sqlite.in_use|{faults.DECOY}": "CRITICAL", f"sqlite.file|{faults.DECOY}": "CRITICAL"},
     ),
-    Case("resolver_dead", "afternoon", "name resolution of tutor.lab.test", {**PAGES_DOWN, **SLOW}),
+    Case(
+        "database_missing",
+        "morning",
+        "does not exist",
+        {f"sqlite.in_use|{faults.DATABASE}": "CRITICAL", f"sqlite.file|{faults.DATABASE}": "CRITICAL"},
+    ),
+    Case(
+        "database_recreated",
+        "morning",
+        "vocabulary 0 < 1",
+        {f"sqlite.rows|{faults.DATABASE}": "CRITICAL", **NEW_ERRORS},
+    ),
+    Case("database_zero_bytes", "morning", "has 0 bytes", {f"sqlite.file|{faults.DATABASE}": "CRITICAL", **APP_DOWN}),
+    Case(
+        "database_truncated",
+        "morning",
+        "is truncated",
+        {f"sqlite.file|{faults.DATABASE}": "CRITICAL", **DATABASE_ERRORS},
+    ),
+    Case(
+        "database_header_destroyed",
+        "morning",
+        "its header is destroyed",
+        {f"sqlite.file|{faults.DATABASE}": "CRITICAL", **DATABASE_ERRORS},
+    ),
+    Case(
+        "database_foreign_owner",
+        "morning",
+        "learning.db (nobody)",
+        {
+            f"sqlite.owner|{faults.DATABASE}": "CRITICAL",
+            f"sqlite.opens|{faults.DATABASE}": "CRITICAL",
+            **DATABASE_ERRORS,
+        },
+    ),
+    Case(
+        "database_locked",
+        "morning",
+        "(python3) kept every other writer out",
+        {f"sqlite.lock|{faults.DATABASE}": "CRITICAL"},
+    ),
+    Case("redis_wrong_password", "afternoon", "wrong password", {**CACHE_DOWN}),
+    Case("redis_acl_without_config", "afternoon", "ACL SETUSER watch", {"redis.access|127.0.0.1:6379": "WARNING"}),
+    Case("resolver_dead", "afternoon", "name resolution of tutor.lab.test", {**PAGES_DOWN}),
     Case("http_500", "afternoon", "status 500", {**PAGES_DOWN, **NEW_ERRORS}),
     Case(
         "http_endless_body",
@@ -82,7 +133,7 @@ CASES = (
         {"http.body|health": "WARNING", "http.body|response": "WARNING"},
     ),
     Case("http_redirect_loop", "afternoon", "more than 3 redirects", {**PAGES_DOWN}),
-    Case("http_slow_drip", "afternoon", "still incomplete", {**PAGES_DOWN, **SLOW}),
+    Case("http_slow_drip", "afternoon", "still incomplete", {**PAGES_DOWN}),
     Case("disk_full", "evening", "96 %", {f"disk.used|{faults.HOME}/backups": "CRITICAL"}),
     Case("inodes_exhausted", "evening", "100 % of 128 inodes", {f"inode.used|{faults.HOME}/backups": "CRITICAL"}),
     Case("log_errors", "evening", "1 new kinds of errors", {**NEW_ERRORS}),
@@ -99,14 +150,19 @@ class Run:
 
     status: int
     seconds: float
-    output: str
-    envelopes: dict[str, dict[str, Any]]
+    looking: float  # seconds from the name of the run to its last record
+    output: str = field(repr=False)
+    envelopes: dict[str, dict[str, Any]] = field(repr=False)
     commands: dict[str, int]  # started by ssh on each host that could be asked
 
     def statuses(self, host: str) -> dict[str, str]:
         """Return the status of each check of a host by ``id|item``."""
         checks = self.envelopes[host]["checks"]
         return {f"{check['id']}|{check['item']}": STATUS[check["status"]] for check in checks}
+
+    def findings(self, host: str) -> dict[str, str]:
+        """Return the checks of a host that need somebody."""
+        return {key: status for key, status in self.statuses(host).items() if status in FINDING and key != DURATION}
 
     def failed(self, host: str) -> bool:
         """Tell whether the recap counts the host as failed or unreachable."""
@@ -163,11 +219,14 @@ class Bench:
         done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
         seconds = time.monotonic() - started
         output = done.stdout + done.stderr
-        envelopes = read_ledger(state / "ledger.db") if (state / "ledger.db").exists() else {}
+        events = read_ledger(state / "ledger.db") if (state / "ledger.db").exists() else []
+        envelopes = {subject: data for _, subject, data in events[-len(names) :]}
         assert set(envelopes) == set(names), output
+        named = datetime.strptime(events[-1][2]["run_id"].split("-")[0], "%Y%m%dT%H%M%SZ")
+        recorded = datetime.fromisoformat(events[-1][0].rstrip("Z"))
         after = {name: self._commands(name) for name in names}
         commands = {name: after[name] - before[name] for name in names if after[name] >= 0}
-        return Run(done.returncode, seconds, output, envelopes, commands)
+        return Run(done.returncode, seconds, (recorded - named).total_seconds(), output, envelopes, commands)
 
     def _commands(self, name: str) -> int:
         """Count the commands that ssh has started on a host since it booted; -1 when the host is frozen."""
@@ -199,11 +258,11 @@ class Bench:
         return {case.fault: Outcome(name, before, during, journals.get(name, "")) for name, case in zip(names, cases)}
 
 
-def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the newest envelope of each host."""
+def read_ledger(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return time, host and envelope of each recorded run, oldest first."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-        rows = ledger.execute("SELECT subject, data FROM events WHERE kind = 'check.run' ORDER BY seq").fetchall()
-    return {subject: json.loads(data) for subject, data in rows}
+        rows = ledger.execute("SELECT at, subject, data FROM events WHERE kind = 'check.run' ORDER BY seq").fetchall()
+    return [(at, subject, json.loads(data)) for at, subject, data in rows]
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +304,7 @@ def test_a_healthy_host_has_no_finding_in_any_shift(bench: Bench) -> None:
     for shift in SHIFTS:
         run = bench.run(directory, names, shift)
         for name in names:
-            found = {key: status for key, status in run.statuses(name).items() if status in FINDING}
-            assert found == {}, run.output
+            assert run.findings(name) == {}, run.output
             assert run.envelopes[name]["phase"] == shift
             assert run.envelopes[name]["counts"]["ok"] > 5
         assert run.status == 0, run.output
@@ -259,20 +317,19 @@ def test_a_fault_turns_exactly_its_checks(case: Case, outcome_of: Any) -> None:
     host, before, during = outcome.host, outcome.before, outcome.during
     print(outcome.journal)
     print(during.output)
-    healthy = before.statuses(host)
-    assert [key for key, status in healthy.items() if status in FINDING] == []
-    turned = {
-        key: status for key, status in during.statuses(host).items() if status in FINDING and healthy.get(key) != status
-    }
+    assert before.findings(host) == {}
+    turned = during.findings(host)
     assert turned == case.turned
     checks = during.envelopes[host]["checks"]
     told = " ".join(check["summary"] for check in checks if f"{check['id']}|{check['item']}" in turned)
     assert case.names in told
-    assert during.failed(host) == bool(case.turned)
-    assert during.seconds < LONGEST_SECONDS
+    assert during.failed(host)
+    # What the healthy run just before took above its usual 5 s at most is this machine's doing, not the fault's.
+    assert during.looking < LONGEST_SECONDS + max(0.0, before.looking - USUAL_SECONDS)
     assert before.commands[host] == 1
-    assert during.commands.get(host, 1) == (1 if "host.reachable|" not in turned else during.commands.get(host, 1))
+    if "host.reachable|" not in turned:
+        assert during.commands[host] == 1
 
 
 def test_a_run_with_findings_ends_non_zero(outcome_of: Any) -> None:
-    assert {outcome_of(case).during.status for case in CASES if case.turned} == {2}
+    assert {outcome_of(case).during.status for case in CASES} == {2}
