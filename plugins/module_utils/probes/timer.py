@@ -207,7 +207,7 @@ def _late(
     if left is None:
         return say.find("timer.late", declared.severity, "timer.never_again", item=item)
     if left < -SLACK:
-        return say.find("timer.late", declared.severity, "timer.overdue", item=item, late=duration(-left))
+        return say.find("timer.late", declared.severity, "timer.overdue", item=item, late=duration(abs(left)))
     words: dict[str, Any] = {"item": item, "left": duration(max(0.0, left))}
     if last is None:
         return say.find("timer.late", Status.OK, "timer.first", **words)

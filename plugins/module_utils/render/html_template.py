@@ -126,7 +126,8 @@ TEMPLATE = """
 {% for group in groups %}<div class="card finding {{ group.checks[0].status.name|lower }}">
 <h3>{{ group.host.name }}{{ dated(group) }}</h3>
 <ul class="list">{% for check in group.checks %}
-<li>{{ sign(check.status) }} {{ check|title }}{% if check.item and check.item not in check|summary %} <code>{{ check.item }}</code>{% endif %}{{ colon }}{{ check|summary }}
+<li>{{ sign(check.status) }} {{ check|title }}{% if check.item and check.item not in check|summary %} <code>{{ check.item }}</code>{% endif
+%}{{ colon }}{{ check|summary }}
 {%- if check.evidence %}<details><summary>{{ say('evidence') }}</summary><pre>{{ check.evidence|join('\\n') }}</pre></details>
 {%- endif %}</li>{% endfor %}</ul></div>
 {% endfor %}{% endif %}
@@ -193,7 +194,8 @@ TEMPLATE = """
 <thead><tr><th scope="col">{{ say('host') }}</th>{% for group in run.groups %}<th scope="col">{{ group|group }}</th>{% endfor %}</tr></thead>
 <tbody>{% for host in run.hosts %}
 <tr><th scope="row">{{ sign(host.worst, host.name) }}</th>{% for group in run.groups %}{% set checks = host.by_group.get(group) %}
-{%- if checks %}<td><span class="g">{{ group|group }} </span>{{ sign(checks[0].status, cell(checks)) }}</td>{% else %}<td class="empty soft">·</td>{% endif %}{% endfor %}</tr>{% endfor %}
+{%- if checks %}<td><span class="g">{{ group|group }} </span>{{ sign(checks[0].status, cell(checks)) }}</td>{% else
+%}<td class="empty soft">·</td>{% endif %}{% endfor %}</tr>{% endfor %}
 </tbody></table></div>{% endif %}
 {% if absent %}<p class="hint">{{ say('matrix.not_in_run', hosts=absent|join(', ')) }}</p>{% endif %}
 </section>
@@ -201,8 +203,10 @@ TEMPLATE = """
 <section><h2>{{ say('history') }}</h2>
 <div class="card">
 {% for strip in strips %}<div class="row strip"><h3>{{ strip.host }}</h3>
-<svg role="img" aria-label="{{ strip.label }}" viewBox="0 0 {{ strip.bars|length * 10 }} 28" width="{{ strip.bars|length * 10 }}" height="28" preserveAspectRatio="xMinYMid meet">
-{% for bar in strip.bars %}<rect class="{{ bar.name }}" x="{{ loop.index0 * 10 + 1 }}" y="{{ 27 - bar.height }}" width="7" height="{{ bar.height }}"><title>{{ bar.title }}</title></rect>
+<svg role="img" aria-label="{{ strip.label }}" viewBox="0 0 {{ strip.bars|length * 10 }} 28"
+ width="{{ strip.bars|length * 10 }}" height="28" preserveAspectRatio="xMinYMid meet">
+{% for bar in strip.bars %}<rect class="{{ bar.name }}" x="{{ loop.index0 * 10 + 1 }}" y="{{ 27 - bar.height }}"
+ width="7" height="{{ bar.height }}"><title>{{ bar.title }}</title></rect>
 {% endfor %}</svg></div>
 {% endfor %}<p class="hint">{{ say('history.hint') if past else say('history.none') }}</p></div></section>
 
@@ -211,7 +215,8 @@ TEMPLATE = """
 {% for group in capacity %}<h3>{{ group.host.name }}{{ dated(group) }}</h3>
 <ul class="list">{% for g in group.gauges %}
 <li class="gauge {{ g.check.status.name|lower }}"><span>{{ g.check|title }}{% if g.check.item %} <code>{{ g.check.item }}</code>{% endif %}</span>
-<span class="bar" aria-hidden="true"><i style="width:{{ '%.1f' % (g.share * 100) }}%"></i>{% for mark in (g.warn, g.crit) %}{% if mark is not none %}<u style="left:{{ '%.1f' % (mark * 100) }}%"></u>{% endif %}{% endfor %}</span>
+<span class="bar" aria-hidden="true"><i style="width:{{ '%.1f' % (g.share * 100) }}%"></i>{% for mark in (g.warn, g.crit)
+%}{% if mark is not none %}<u style="left:{{ '%.1f' % (mark * 100) }}%"></u>{% endif %}{% endfor %}</span>
 <span class="num">{{ sign(g.check.status, g.check|amount) }}</span></li>{% endfor %}</ul>
 {% endfor %}<p class="hint">{{ say('capacity.hint') }}</p></div>{% endif %}
 </section>
@@ -225,9 +230,11 @@ TEMPLATE = """
 <section class="all" id="all"><h2>{{ say('all') }}</h2>
 <div class="card">{% for host in run.hosts %}
 <details><summary>{{ sign(host.worst) }} {{ host.name }} ({{ host.checks|length }})</summary>
-<table><thead><tr><th scope="col">{{ say('status') }}</th><th scope="col">{{ say('check') }}</th><th scope="col">{{ say('item') }}</th><th scope="col">{{ say('finding') }}</th></tr></thead>
+<table><thead><tr><th scope="col">{{ say('status') }}</th><th scope="col">{{ say('check') }}</th>
+<th scope="col">{{ say('item') }}</th><th scope="col">{{ say('finding') }}</th></tr></thead>
 <tbody>{% for checks in host.by_group.values() %}{% for check in checks %}
-<tr><td class="s {{ check.status.name|lower }}">{{ check.status|symbol }} {{ check.status|word }}</td><td>{{ check.id }}</td><td>{{ check.item }}</td><td>{{ check|summary }}</td></tr>{% endfor %}{% endfor %}
+<tr><td class="s {{ check.status.name|lower }}">{{ check.status|symbol }} {{ check.status|word }}</td>
+<td>{{ check.id }}</td><td>{{ check.item }}</td><td>{{ check|summary }}</td></tr>{% endfor %}{% endfor %}
 </tbody></table></details>{% endfor %}</div>
 </section>
 </main>

@@ -31,7 +31,10 @@ def test_a_healthy_database_in_use(database, application, look) -> None:
     before = tree(database.parent)
     checks = look("sqlite", database, pids=[app.pid], floors=FLOORS, python=sys.executable)
     assert bad(checks) == {}
-    assert {check.id: check.status.name for check in checks.values()} == dict.fromkeys(("sqlite.file", "sqlite.in_use", "sqlite.owner", "sqlite.lock", "sqlite.wal", "sqlite.version", "sqlite.opens", "sqlite.freelist", "sqlite.schema", "sqlite.quick_check", "sqlite.rows"), "OK")  # fmt: skip
+    names = "file in_use owner lock wal version opens freelist schema quick_check rows"
+    assert {check.id: check.status.name for check in checks.values()} == {
+        f"sqlite.{name}": "OK" for name in names.split()
+    }
     assert sqlite3.sqlite_version in checks["sqlite.version"].summary
     after = tree(database.parent)
     assert after.keys() == before.keys()
@@ -261,8 +264,8 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 """
     apps = [application(database, code="connection = sqlite3.connect(sys.argv[3], isolation_level=None, timeout=10, "
-                        "check_same_thread=False)\n" + code) for _ in range(2)]  # fmt: skip
-    for _ in range(10):
+                        "check_same_thread=False)\n" + code) for _turn in range(2)]  # fmt: skip
+    for _turn in range(10):
         assert bad(look("sqlite", database, pids=[app.pid for app in apps], floors=FLOORS)) == {}
     assert all(app.poll() is None for app in apps)
 
@@ -346,7 +349,7 @@ def test_the_reset_bug(database, application, look) -> None:
     old = database.with_name("python")
     old.write_text("#!/bin/sh\necho 3.40.1\n")
     old.chmod(0o755)
-    pids = [application(database).pid for _ in range(2)]
+    pids = [application(database).pid for _turn in range(2)]
     options = {"pids": pids, "python": str(old)}
     check = look("sqlite", database, **options)["sqlite.version"]
     assert (check.status, check.message) == (Status.OK, "sqlite.version_affected")
