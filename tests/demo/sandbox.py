@@ -38,7 +38,7 @@ from processes import Started, launch, stop, wait
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "standin"))
 
 import history
-from collection import REPOSITORY, TREE  # noqa: F401  # demo.py too needs both
+from collection import REPOSITORY, TREE  # noqa: F401  # pylint: disable=unused-import  # demo.py too needs both
 
 # Tried first, so that the same thing has the same name in each report; taken ones are replaced by any free port.
 PORTS: Mapping[str, int] = MappingProxyType({"nginx": 18080, "gunicorn": 15000, "redis": 16379})

@@ -16,7 +16,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import collection  # noqa: F401  # makes ansible_collections importable
+import collection  # noqa: F401  # pylint: disable=unused-import  # makes ansible_collections importable
 
 APPLICATION = Path(__file__).resolve().parent / "application"
 sys.path.insert(0, str(APPLICATION))
