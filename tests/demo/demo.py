@@ -120,7 +120,6 @@ def run_environ(sandbox: Sandbox, locale: str) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(TREE),
         "ANSIBLE_HOME": str(ansible),
         "ANSIBLE_LOCAL_TEMP": str(ansible / "tmp"),
-        "ANSIBLE_REMOTE_TEMP": str(ansible / "remote"),
         "ANSIBLE_NOCOLOR": "1",
         "LC_ALL": "C.UTF-8",  # Ansible refuses to start under any other encoding
         "OPS_LOCALE": locale,

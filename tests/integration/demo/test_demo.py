@@ -16,7 +16,7 @@ import pytest
 from sandbox import Sandbox
 
 DEMO = Path(demo.__file__)
-SECONDS = 120
+SECONDS = 400  # three playbook runs, on a machine that does other things too
 
 
 def run_demo(sandbox: Sandbox, home: Path, locale: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +44,7 @@ def test_it_is_green_twice_and_stays_in_its_directory(sandbox: Sandbox, tmp_path
     one = latest(sandbox)
     assert one["counts"]["ok"] > 0
 
+    sandbox.down()  # a restart on purpose is no finding
     second = run_demo(sandbox, home, "zh")
     assert second.returncode == 0, second.stdout + second.stderr
     assert "一切正常" in second.stdout
