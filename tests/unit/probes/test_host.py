@@ -15,6 +15,8 @@ import pytest
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import mounts, proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host import boots, clock, cpu, disks, processes
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host.look import Files
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import host
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 
@@ -57,15 +59,15 @@ class Machine:
         self.put(**{f"/proc/{pid}/stat": stat, f"/proc/{pid}/status": f"voluntary_ctxt_switches:\t{switches}\n"})
 
     def look(self, **spec):
-        result = host.examine(spec, self.state, Deadline(5), host.Files(str(self.root)))
+        result = host.examine(spec, self.state, Deadline(5), Files(str(self.root)))
         self.state = json.loads(json.dumps(result.state))
         return {check.id: check for check in result.checks}
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "SAMPLE_SECONDS", 0)
-    monkeypatch.setattr(host, "STUCK_SECONDS", 0)
+    monkeypatch.setattr(cpu, "SAMPLE_SECONDS", 0)
+    monkeypatch.setattr(processes, "STUCK_SECONDS", 0)
     return Machine(tmp_path)
 
 
@@ -73,7 +75,7 @@ def machine(tmp_path, monkeypatch):
 def later(monkeypatch):
     """Let the processor's clock of the next look be later."""
     now = [time.monotonic()]
-    monkeypatch.setattr(host.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(cpu.time, "monotonic", lambda: now[0])
 
     def step(seconds):
         now[0] += seconds
@@ -142,7 +144,7 @@ def test_utilisation_alerts_without_psi_too(machine, later):
 def test_an_old_run_or_another_boot_is_no_beginning_of_a_sample(machine, later):
     machine.look()
     busy(machine, later, 97)
-    later(2 * host.SAMPLE_OLDEST)
+    later(2 * cpu.SAMPLE_OLDEST)
     assert "cpu.util" not in machine.look()  # the sample of this moment saw no tick
     busy(machine, later, 97)
     machine.put(**{"/proc/sys/kernel/random/boot_id": "boot-2"})
@@ -164,7 +166,7 @@ def test_pressure(machine, name, level, steps):
 
 
 def test_load_is_silent_while_nobody_waits(machine):
-    machine.put(**{"/proc/loadavg": f"9 9 {6 * max(2, host.cpus())}.0 1/200 4242"})
+    machine.put(**{"/proc/loadavg": f"9 9 {6 * max(2, cpu.cpus())}.0 1/200 4242"})
     assert machine.look()["load15"].message == "host.load_quiet"
     machine.put(**{"/proc/pressure/cpu": PSI.format("60.0")})
     assert machine.look()["load15"].status == Status.CRITICAL
@@ -182,7 +184,7 @@ def test_in_a_container_the_load_of_the_machine_below_is_no_finding(machine, lat
     machine.look()
     for seconds in (60, 120):
         later(60)
-        machine.put(**{"/sys/fs/cgroup/cpu.stat": f"usage_usec {seconds * 10**6 * host.cpus()}\n"})
+        machine.put(**{"/sys/fs/cgroup/cpu.stat": f"usage_usec {seconds * 10**6 * cpu.cpus()}\n"})
         checks = machine.look()
     assert (checks["cpu.psi"].status, checks["cpu.util"].status) == (Status.CRITICAL, Status.CRITICAL)
 
@@ -261,7 +263,7 @@ def usage(percent, total_gib, inodes=1000, inodes_free=900):
 def judge(used, declared=None, **spec):
     one = mounts.Mount("/data", "ext4", "/dev/sda1", "8:1", "/", False, False)
     say = host.AREA.reporter(spec.get("thresholds"))
-    return {check.id: check.status for check in host.judge_usage(say, spec, one, used, declared)}
+    return {check.id: check.status for check in disks.judge_usage(say, spec, one, used, declared)}
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_a_real_mount_whose_server_does_not_answer(mount, monkeypatch):
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     try:
         point = mount("fuse", f"fd={device},rootmode=40000,user_id=0,group_id=0")
-        monkeypatch.setattr(host, "STATVFS_SECONDS", 0.3)
+        monkeypatch.setattr(disks, "STATVFS_SECONDS", 0.3)
         started = time.monotonic()
         check = real(point)["fs.statvfs_timeout"]
         assert (check.status, check.reason) == (Status.CRITICAL, "timeout")
@@ -496,7 +498,7 @@ def test_processes_stuck_in_the_kernel(machine):
     ],
 )
 def test_clock(machine, monkeypatch, answer, age, client, status):
-    monkeypatch.setattr(host, "adjtimex", lambda: answer)
+    monkeypatch.setattr(clock, "adjtimex", lambda: answer)
     machine.put(**{"/proc/uptime": f"{age}.00 0.00"})
     machine.process(1, comm="init", ppid=0)
     if client:
@@ -505,7 +507,7 @@ def test_clock(machine, monkeypatch, answer, age, client, status):
 
 
 def test_the_kernel_really_tells_about_its_clock():
-    synchronised, offset = host.adjtimex()
+    synchronised, offset = clock.adjtimex()
     assert isinstance(synchronised, bool)
     assert abs(offset) < 3600
 
@@ -533,8 +535,8 @@ def test_reboot_required(machine):
 def test_a_newer_kernel(tmp_path, running, installed, newest):
     for name in installed:
         (tmp_path / name).mkdir()
-    assert host.newer_kernel(running, tmp_path)[0] == newest
-    assert host.newer_kernel(running, tmp_path / "none") == ("", 0.0)
+    assert boots.newer_kernel(running, tmp_path)[0] == newest
+    assert boots.newer_kernel(running, tmp_path / "none") == ("", 0.0)
 
 
 def test_a_restart_is_said_once_and_not_at_the_first_run(machine):
