@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import grp
 import os
-import pwd
 import re
 import stat
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.accounts import user_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -273,7 +273,7 @@ def _denied(path: str, exc: OSError, thresholds: Mapping[str, Any]) -> Check:
         "file.denied",
         item=path,
         reason="denied" if isinstance(exc, PermissionError) else "error",
-        user=_user(os.geteuid()),
+        user=user_name(os.geteuid()),
         error=exc.strerror or str(exc),
     )
 
@@ -400,7 +400,7 @@ def _rights_checks(path: str, wish: Wish, status: os.stat_result, thresholds: Ma
     if wish.mode is None and wish.max_mode is None and not wish.owner and not wish.group:
         return []
     say = AREA.reporter(thresholds)
-    mode, owner, group = stat.S_IMODE(status.st_mode), _user(status.st_uid), _group(status.st_gid)
+    mode, owner, group = stat.S_IMODE(status.st_mode), user_name(status.st_uid), _group(status.st_gid)
     wanted = []
     if wish.owner and wish.owner not in (owner, str(status.st_uid)):
         wanted.append(wish.owner)
@@ -414,13 +414,6 @@ def _rights_checks(path: str, wish: Wish, status: os.stat_result, thresholds: Ma
     if wanted:
         return [say.find("file.mode", Status.WARNING, "file.rights_differ", item=path, reason="state", **facts)]
     return [say.find("file.mode", Status.OK, "file.rights", item=path, reason="ok", **facts)]
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _group(gid: int) -> str:

@@ -11,13 +11,13 @@ pass over /proc/PID/fd (5 ms for a hundred processes) where an owner has to be n
 from __future__ import annotations
 
 import ipaddress
-import pwd
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.accounts import user_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Reporter, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -311,11 +311,3 @@ def _holders(listeners: list[Listener]) -> list[proc.Process]:
 
 def _evidence(holders: list[proc.Process]) -> list[str]:
     return [f"pid {one.pid} {one.comm}" for one in holders]
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, its number when it has none here."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -22,6 +22,8 @@ import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.app import MAX_KNOWN
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.fingerprint import fingerprint, moment_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import log
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
@@ -354,7 +356,7 @@ def test_state_stays_small(logs: Logs) -> None:
     words = [chr(97 + n // 26) + chr(97 + n % 26) for n in range(500)]
     logs.add("".join(error(f"kind {word}") for word in words))
     assert logs.look()["log.new_fingerprints"].params["kinds"] == 500
-    assert len(logs.state["known"]) == log.MAX_KNOWN and len(json.dumps(logs.state)) < 4096
+    assert len(logs.state["known"]) == MAX_KNOWN and len(json.dumps(logs.state)) < 4096
     logs.add(error(f"kind {words[-1]}"))
     assert logs.look()["log.new_fingerprints"].status is Status.OK, "the kinds seen last are remembered"
 
@@ -547,8 +549,8 @@ def test_bad_options_are_refused_in_words(tmp_path: Path, spec: dict[str, Any], 
     ],
 )
 def test_what_differs_between_occurrences_is_no_part_of_the_fingerprint(one: str, two: str) -> None:
-    assert log.fingerprint(one) == log.fingerprint(two)
-    assert log.fingerprint(one) != log.fingerprint(one + " entirely")
+    assert fingerprint(one) == fingerprint(two)
+    assert fingerprint(one) != fingerprint(one + " entirely")
 
 
 @pytest.mark.parametrize(
@@ -563,7 +565,7 @@ def test_what_differs_between_occurrences_is_no_part_of_the_fingerprint(one: str
     ],
 )
 def test_dates_of_all_formats(line: str, expected: float | None) -> None:
-    assert log.moment_of(line) == expected
+    assert moment_of(line) == expected
 
 
 SECRETS = [

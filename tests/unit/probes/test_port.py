@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.accounts import user_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import port
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 
 DATA = Path(__file__).parent / "data"
-ME = port.user_name(os.geteuid())
+ME = user_name(os.geteuid())
 
 
 def captured():
@@ -127,7 +128,7 @@ def test_a_socket_made_by_root_belongs_to_the_user_its_process_became(spawn):
         "print(s.getsockname()[1], flush=True); input()"
     )
     number = int(spawn(code).stdout.readline())
-    name = port.user_name(65534)
+    name = user_name(65534)
     assert look(ports=[{"port": number, "user": name}])["port.expected"].status == Status.OK
     assert look(ports=[{"port": number, "user": "root"}])["port.expected"].status == Status.OK
 
