@@ -35,7 +35,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "tests/standin")]
 
-import collection  # noqa: E402, F401 - makes the collection importable
+import collection  # noqa: E402, F401  # pylint: disable=unused-import  # makes the collection importable
 from debian_tree import LabError  # noqa: E402
 from lab import HOSTS, Lab, cgroup2_mount  # noqa: E402
 

@@ -220,7 +220,7 @@ class Bench:
         seconds = time.monotonic() - started
         output = done.stdout + done.stderr
         events = read_ledger(state / "ledger.db") if (state / "ledger.db").exists() else []
-        envelopes = {subject: data for _, subject, data in events[-len(names) :]}
+        envelopes = {subject: data for _seq, subject, data in events[-len(names) :]}
         assert set(envelopes) == set(names), output
         named = datetime.strptime(events[-1][2]["run_id"].split("-")[0], "%Y%m%dT%H%M%SZ")
         recorded = datetime.fromisoformat(events[-1][0].rstrip("Z"))

@@ -24,7 +24,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import 
 
 DAY = 86400
 # Nothing listens on the discard port of loopback: the connection is refused at once.
-GONE = "all:\n  children:\n    tutor:\n      hosts:\n        gone:\n          ansible_connection: ssh\n          ansible_host: 127.0.0.1\n          ansible_port: 9\n"
+GONE = (
+    "all:\n  children:\n    tutor:\n      hosts:\n        gone:\n"
+    "          ansible_connection: ssh\n          ansible_host: 127.0.0.1\n          ansible_port: 9\n"
+)
 
 
 def play(sandbox: Sandbox, *words: str, locale: str = "en", **variables: Any) -> subprocess.CompletedProcess[str]:

@@ -440,7 +440,7 @@ def test_latest_per_subject_is_fast_on_ten_thousand_envelopes(quick_ledger: Ledg
             [NewEvent("check.run", f"tutor{number % 10}", {**envelope, "b": batch}) for number in range(500)]
         )
     timings = []
-    for _ in range(5):
+    for _turn in range(5):
         started = time.process_time()  # of this process alone: the machine may be busy with other tests
         found = quick_ledger.query(kinds=["check.run"], latest_per="subject")
         timings.append(time.process_time() - started)

@@ -268,7 +268,7 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 """
     app = application(database, code=code)
-    for _ in range(3):
+    for _turn in range(3):
         assert bad(look("sqlite", database, pids=[app.pid], floors=FLOORS)) == {}
     assert app.poll() is None
 
