@@ -45,6 +45,10 @@ NOTHING_TESTED = "All targets skipped"
 DEPRECATED = "[DEPRECATION WARNING]"
 
 
+# Commands that run now: an interrupt of the driver is passed on to them, so that they clean up what they made.
+RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
 @dataclass(frozen=True)
 class Stage:
     """One check: commands, run in turn until one fails. Their words may hold the {names} that ``run`` lists.
@@ -300,10 +304,13 @@ def execute(words: list[str], where: Path, env: dict[str, str], out: IO[str], li
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    RUNNING.add(child)
     try:
         return child.wait(max(1.0, limit))
     except subprocess.TimeoutExpired:
         out.write("\nstopped: the time of this stage is up\n")
+    finally:
+        RUNNING.discard(child)
     os.killpg(child.pid, signal.SIGTERM)
     try:
         child.wait(20)
@@ -400,8 +407,16 @@ class Scheduler:
         threads = [threading.Thread(target=self.work) for _turn in range(self.workers)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            with self.changed:
+                self.waiting.clear()
+            for child in list(RUNNING):
+                os.killpg(child.pid, signal.SIGINT)
+            for thread in threads:
+                thread.join()
         self.results += [Result(stage, "failed", "never ran") for stage in self.waiting]
         return sorted(self.results, key=lambda result: order[result.stage.name])
 
@@ -453,6 +468,7 @@ def main() -> int:
         return 0
     LOGS.mkdir(parents=True, exist_ok=True)
     link_pythons()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = Scheduler(stages, options.workers).all()
     table(results)
     return 1 if any(result.outcome == "failed" for result in results) else 0

@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +108,23 @@ def test_a_stage_that_hangs_is_stopped_with_all_it_started(checks, tmp_path):
     )
     assert state.stdout.strip() in ("", "Z"), "its child goes on"
     assert (tmp_path / "last").exists(), "what has to follow did not"
+
+
+def test_an_interrupt_reaches_what_runs_and_nothing_more_starts(checks, tmp_path):
+    told, ready = tmp_path / "told", tmp_path / "ready"
+    script = f"trap 'echo told > {told}; exit 130' INT; : > {ready}; while :; do sleep 0.05; done"
+    later = shell(checks, "later", f"touch {tmp_path}/later", after=("long",))
+
+    def interrupt():
+        end = time.monotonic() + 30
+        while not ready.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    assert outcomes(checks, shell(checks, "long", script), later) == [("long", "failed", "exit 130")]
+    assert told.exists()
+    assert not (tmp_path / "later").exists()
 
 
 def test_alone_is_alone_and_last(checks, tmp_path):
