@@ -54,6 +54,26 @@ def ops_envelope(
 
 
 @_readable
+def ops_events(
+    results: Mapping[str, Mapping[str, Any]],
+    run: Mapping[str, str],
+    previous: Mapping[str, Any] | None = None,
+    cleaned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the ledger's events of a run over all hosts; see ops_events.yml."""
+    events = []
+    for host, result in results.items():
+        data = make_envelope(result, host, run["id"], run["shift"], run["started"], (previous or {}).get(host, {}))
+        events.append({"kind": "check.run", "subject": host, "run_id": run["id"], "data": data})
+    for host, result in (cleaned or {}).items():
+        if result.get("changed"):
+            events.append(
+                {"kind": "maintenance.temp_clean", "subject": host, "run_id": run["id"], "data": dict(result)}
+            )
+    return events
+
+
+@_readable
 def ops_reached(envelope: Mapping[str, Any], fail_on: str = "critical") -> bool:
     """Tell whether a run is bad enough to fail; see ops_reached.yml."""
     return reached(envelope, fail_on)
@@ -74,4 +94,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map names to functions."""
-        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_reached, ops_verdict)}
+        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_events, ops_reached, ops_verdict)}
