@@ -8,9 +8,9 @@ from __future__ import annotations
 import pwd
 
 
-def user_name(uid: int) -> str:
-    """Return the name of a user, the number of one without an account."""
+def user_name(uid: int, prefix: str = "") -> str:
+    """Return the name of a user, the number of one without an account with ``prefix`` before it."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(uid)
+        return f"{prefix}{uid}"

@@ -20,7 +20,7 @@ from databases import OTHER, bad, give, make_database, tree
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.sqlite import wal_reset_bug
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.versions import wal_reset_bug
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to act as another user")
 FLOORS = {"vocabulary": 1, "users": 0}
