@@ -26,6 +26,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import http
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import prepare
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.web.area import PHASES
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.web.certificate import validity
 
 ROOT = Path(__file__).parents[3]
 Answer = Callable[[socket.socket, bytes, int], None]
@@ -124,7 +126,7 @@ def test_a_good_answer_is_ok_and_its_phases_fit_into_the_total(serve: Any) -> No
     }
     total = checks["http.total"]
     assert total.uom == "s" and total.value is not None and 0 < total.value < 1
-    phases = sum(checks[f"http.{name}"].value or 0 for name in http.PHASES)
+    phases = sum(checks[f"http.{name}"].value or 0 for name in PHASES)
     assert 0 < phases <= total.value * 1000
     assert checks["http.tls"].value == 0
 
@@ -601,10 +603,10 @@ def test_dates_agree_with_openssl(authority: Authority) -> None:
     )
     begins, ends = (ssl.cert_time_to_seconds(line.split("=")[1]) for line in told.stdout.splitlines())
     der = ssl.PEM_cert_to_DER_cert((authority.folder / "dates.crt").read_text())
-    assert http.validity(der) == (begins, ends)
+    assert validity(der) == (begins, ends)
     for cut in range(0, 200, 7):
         with pytest.raises((ValueError, IndexError)):
-            http.validity(der[:cut])
+            validity(der[:cut])
 
 
 def test_what_can_never_work_is_refused_before_the_run() -> None:
