@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import string
@@ -116,3 +117,10 @@ def test_every_file_of_the_probes_is_registered():
     assert files == set(registry.KINDS)
     for kind, module in registry.KINDS.items():
         assert module.__name__.rpartition(".")[2] == kind
+
+
+def test_every_kind_is_imported_by_name_so_that_ansible_packs_it():
+    tree = ast.parse((UTILS / "probes/registry.py").read_text(encoding="utf-8"))
+    probes = registry.__package__
+    named = [node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == probes]
+    assert {alias.name for names in named for alias in names} == set(registry.KINDS)

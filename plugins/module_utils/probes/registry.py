@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
 
 
-class Kinds(UserDict):  # type: ignore[type-arg]
+class Kinds(UserDict):
     """Probes by kind. Each is imported when it is first asked for: there is no byte code where modules run, and a shift
     needs half of them, a healthy run's summary none.
     """
@@ -97,7 +97,7 @@ def prepare(spec: Any) -> Prepared:
     if not isinstance(spec, Mapping):
         raise OpsError(f"expected a dict with a kind, seen {spec!r}")
     kind = spec.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         close = difflib.get_close_matches(str(kind), KINDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(sorted(KINDS))}"
         raise OpsError(f"unknown kind {kind!r}; {hint}")

@@ -47,7 +47,7 @@ def render(
     run = read(envelopes)
     first = min(run.hosts, key=lambda host: host.started) if run.hosts else None
     ago = clock.age(first.started, now) if first else None
-    return _template(locale, zone).render(
+    return _template().render(
         run=run,
         locale=locale,
         zone=zone,
@@ -78,25 +78,25 @@ def render(
     )
 
 
-@lru_cache(maxsize=8)
-def _template(locale: str, zone: tzinfo) -> Any:
-    """Return the compiled page; a report renders it several times."""
-    from jinja2 import Environment  # the other formats must not need it
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    """Return the compiled page: one for every language and zone, since compiling takes longer than rendering."""
+    from jinja2 import Environment, pass_context  # the other formats must not need it
     from markupsafe import Markup
 
-    def advice(check: Check) -> Markup:
+    def advice(context: Mapping[str, Any], check: Check) -> Markup:
         # Escaped first; only then do our own backticks become code.
-        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(catalogue.fix(check, locale))))
+        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(catalogue.fix(check, context["locale"]))))
 
     env = Environment(autoescape=True, trim_blocks=True)
     env.filters.update(
         symbol=symbol,
-        word=lambda status: status_word(status, locale),
-        title=lambda check: catalogue.title(check.id, locale),
-        summary=lambda check: catalogue.summary(check, locale),
-        fix=advice,
-        group=lambda name: named("group", name, locale),
-        local=lambda stamp: clock.local(stamp, zone),
+        word=pass_context(lambda context, status: status_word(status, context["locale"])),
+        title=pass_context(lambda context, check: catalogue.title(check.id, context["locale"])),
+        summary=pass_context(lambda context, check: catalogue.summary(check, context["locale"])),
+        fix=pass_context(advice),
+        group=pass_context(lambda context, name: named("group", name, context["locale"])),
+        local=pass_context(lambda context, stamp: clock.local(stamp, context["zone"])),
         amount=amount,
     )
     env.globals.update(css=Markup(CSS.strip()), light=Markup(_variables(LIGHT)), dark=Markup(_variables(DARK)))

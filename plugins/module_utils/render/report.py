@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,12 @@ def load(ledger: Ledger, run_id: str, history: int) -> Material:
 
 def files(material: Material, look: Look, chain: Check | None) -> Iterator[File]:
     """Return every file of a report; ``chain`` is the state of the ledger."""
+    # The pages last: what is cheap to render has told by then that the report differs.
     current = material.current
-    if "html" in look.formats:
-        pages = {"latest.html": look.locale, "latest.en.html": "en", "latest.zh.html": "zh"}
-        for name, locale in pages.items():
-            yield File(name, _page(material, look, locale, chain))
-    if "markdown" in look.formats:
-        yield _fixed("latest.md", markdown.render(current, look.locale, look.zone))
     if "json" in look.formats:
         yield _fixed("latest.json", jsonout.render(current))
+    if "markdown" in look.formats:
+        yield _fixed("latest.md", markdown.render(current, look.locale, look.zone))
     if "junit" in look.formats:
         yield _fixed("junit.xml", junit.render(current, look.locale))
     for envelope in current:
@@ -110,6 +108,11 @@ def files(material: Material, look: Look, chain: Check | None) -> Iterator[File]
             yield _fixed(f"nagios/{name}.txt", nagios.render([envelope], locale=look.locale).text + "\n")
         if "textfile" in look.formats:
             yield _fixed(f"textfile/{name}.prom", textfile.render([envelope]), MODE_TEXTFILE)
+    if "html" in look.formats:
+        pages = {locale: _page(material, look, locale, chain) for locale in ("en", "zh")}
+        yield File("latest.html", pages[look.locale])
+        for locale, page in pages.items():
+            yield File(f"latest.{locale}.html", page)
 
 
 def _fixed(name: str, text: str, mode: int = MODE) -> File:
@@ -117,6 +120,7 @@ def _fixed(name: str, text: str, mode: int = MODE) -> File:
 
 
 def _page(material: Material, look: Look, locale: str, chain: Check | None) -> Callable[[datetime], str]:
+    @lru_cache(maxsize=2)  # as of now, and of the moment of the present file
     def content(now: datetime) -> str:
         return html.render(
             material.current,
@@ -160,7 +164,7 @@ def publish(found: Iterator[File], directory: Path, now: datetime, dry: bool) ->
     paths, changed = [], False
     for file in found:
         path = directory / file.name
-        changed = differs(path, file, now) or changed
+        changed = changed or differs(path, file, now)
         if not dry:
             write(path, file.content(now), file.mode)
         paths.append(str(path))
