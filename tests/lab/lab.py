@@ -29,7 +29,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -128,6 +128,26 @@ class Lab:
             raise LabError(f"LAB_NET is {os.environ['LAB_NET']!r}: expected a number from 0 to 250") from exc
         directory = Path(os.environ.get("LAB_DIR") or cache / f"run-{net}").absolute()
         return cls(cache, directory, net)
+
+    @classmethod
+    @contextlib.contextmanager
+    def reserved(cls, nets: Iterable[int]) -> Iterator[Lab]:
+        """Give a lab to one test run alone, the first of several that no other run has, and take it down at the end."""
+        cache = cls.from_environment().cache
+        cache.mkdir(parents=True, exist_ok=True)
+        for net in nets:
+            with (cache / f"reserved-{net}").open("w") as reservation:
+                try:
+                    fcntl.flock(reservation, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                lab = cls(cache, cache / f"run-{net}", net)
+                try:
+                    yield lab
+                finally:
+                    lab.down([])
+                return
+        raise LabError(f"every lab for tests is in use: {cache}/reserved-*")
 
     def host(self, name: str) -> Host:
         """Return a host by its name, whether it is up or not."""

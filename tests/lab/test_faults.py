@@ -30,7 +30,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("tutor1", "tutor2", "tutor3", "tutor4")
-NET = 2  # a lab of its own: one that somebody has up stays as it is
+NETS = range(10, 20)  # not those of a person (0) and of molecule (1)
 LONGEST_SECONDS, USUAL_SECONDS = 20.0, 5.0
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
 SHIFTS = ("morning", "afternoon", "evening")
@@ -184,10 +184,9 @@ class Outcome:
 class Bench:
     """The lab of these tests."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ours: lab.Lab) -> None:
         self.directory = directory
-        cache_directory = Path(os.environ.get("LAB_CACHE") or "/var/cache/bilingual-tutor-lab")
-        self.lab = lab.Lab(cache_directory, cache_directory / f"run-{NET}", NET)
+        self.lab = ours
         self._number = 0
 
     def fresh(self, names: tuple[str, ...]) -> Path:
@@ -267,10 +266,9 @@ def read_ledger(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """The lab, taken down at the end."""
-    made = Bench(tmp_path_factory.mktemp("faults"))
-    yield made
-    made.lab.down([])
+    """A lab for this run alone."""
+    with lab.Lab.reserved(NETS) as ours:
+        yield Bench(tmp_path_factory.mktemp("faults"), ours)
 
 
 @cache

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,25 +14,18 @@ import debian_tree
 import lab
 import pytest
 
-NET, OTHER_NET = 3, 4
+NETS = range(20, 30)  # not those of a person (0), of molecule (1) and of the fault tests
 ONE, TWO = "tutor5", "tutor6"
 
 pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
 
 
-def make_lab(net: int) -> lab.Lab:
-    """Return a lab on the usual cache, with a state directory of its own."""
-    cache = Path(os.environ.get("LAB_CACHE") or "/var/cache/bilingual-tutor-lab")
-    return lab.Lab(cache, cache / f"run-{net}", net)
-
-
 @pytest.fixture(scope="module")
 def ours() -> Iterator[lab.Lab]:
     """A lab with two hosts."""
-    made = make_lab(NET)
-    made.up([ONE, TWO], fresh=True)
-    yield made
-    made.down([])
+    with lab.Lab.reserved(NETS) as made:
+        made.up([ONE, TWO], fresh=True)
+        yield made
 
 
 def ssh(of: lab.Lab, name: str, command: str) -> str:
@@ -105,21 +97,20 @@ def test_a_host_that_boots_with_a_failed_unit_is_an_error(ours: lab.Lab) -> None
 
 
 def test_down_leaves_nothing_and_no_other_lab_feels_it(ours: lab.Lab) -> None:
-    other = make_lab(OTHER_NET)
-    other.up([ONE], fresh=True)
-    host = other.host(ONE)
-    assert len(traces(host)) == 5
     boot = ours.host(ONE).boot_id()
-    other.down([])
+    with lab.Lab.reserved(NETS) as other:
+        assert other.net != ours.net
+        other.up([ONE], fresh=True)
+        host = other.host(ONE)
+        assert len(traces(host)) == 5
     assert traces(host) == []
     assert not Path("/sys/class/net", other.bridge).exists()
     assert ours.host(ONE).boot_id() == boot
     assert ours.host(ONE).speaks()
 
 
-def test_what_a_killed_build_left_is_removed_mounts_and_all(tmp_path: Path) -> None:
-    made = make_lab(NET)
-    base = debian_tree.base_tree(made.cache)
+def test_what_a_killed_build_left_is_removed_mounts_and_all(tmp_path: Path, ours: lab.Lab) -> None:
+    base = debian_tree.base_tree(ours.cache)
     half = tmp_path / "app-000000000000.building"
     (half / "root").mkdir(parents=True)
     debian_tree.run("mount", "-t", "tmpfs", "tmpfs", half / "root")
@@ -130,8 +121,8 @@ def test_what_a_killed_build_left_is_removed_mounts_and_all(tmp_path: Path) -> N
     assert (layer / "opt/bilingual-tutor").is_dir()
 
 
-def test_unknown_names_and_nets_are_refused() -> None:
+def test_unknown_names_and_nets_are_refused(ours: lab.Lab) -> None:
     with pytest.raises(lab.LabError, match="no host is called elsewhere: the lab knows tutor1"):
-        make_lab(NET).host("elsewhere")
+        ours.host("elsewhere")
     with pytest.raises(lab.LabError, match="expected 0 to 250"):
-        make_lab(251)
+        lab.Lab(ours.cache, ours.directory, 251)
