@@ -50,16 +50,16 @@ AREA = Area(
         "timer.state": Rule(
             title=Text("Timer is armed", "定时器已启用"),
             fix=Text(
-                "`systemctl enable --now TIMER`; not installed: correct the name in the probe or install the package.",
-                "执行 `systemctl enable --now TIMER`；若未安装，请核对探测中的名称或安装软件包。",
+                "`systemctl enable --now {item}`; not installed: correct the name in the probe or install the package.",
+                "执行 `systemctl enable --now {item}`；若未安装，请核对探测中的名称或安装软件包。",
             ),
         ),
         "timer.late": Rule(
             title=Text("Timer fires on time", "定时器按时触发"),
             fix=Text(
-                "`systemctl list-timers TIMER` and `systemctl status TIMER`; then `systemctl restart TIMER`, and run its "
+                "`systemctl list-timers {item}` and `systemctl status {item}`; then `systemctl restart {item}`, and run its "
                 "job once by hand if a run was lost.",
-                "执行 `systemctl list-timers TIMER` 和 `systemctl status TIMER`；然后 `systemctl restart TIMER`，如有遗漏请手动补跑。",
+                "执行 `systemctl list-timers {item}` 和 `systemctl status {item}`；然后 `systemctl restart {item}`，如有遗漏请手动补跑。",
             ),
             warn="1.5",
             crit="3",
@@ -68,8 +68,8 @@ AREA = Area(
         "timer.job": Rule(
             title=Text("Job of the timer ends well", "定时任务执行成功"),
             fix=Text(
-                "`journalctl -u JOB -n 50`, repair the cause, then `systemctl start JOB`.",
-                "执行 `journalctl -u JOB -n 50`，排除原因后 `systemctl start JOB`。",
+                "`journalctl -u {job} -n 50`, repair the cause, then `systemctl start {job}`.",
+                "执行 `journalctl -u {job} -n 50`，排除原因后 `systemctl start {job}`。",
             ),
         ),
     },

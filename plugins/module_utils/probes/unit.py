@@ -75,18 +75,18 @@ AREA = Area(
         "unit.state": Rule(
             title=Text("Unit is in the declared state", "单元处于声明的状态"),
             fix=Text(
-                "`systemctl status UNIT` and `journalctl -u UNIT -n 50`; repair the cause, then `systemctl restart UNIT`. "
-                "Not installed: correct the name in tutor_service.",
-                "执行 `systemctl status UNIT` 和 `journalctl -u UNIT -n 50`，排除原因后 `systemctl restart UNIT`。"
-                "若未安装，请核对 tutor_service 中的单元名。",
+                "`systemctl status {item}` and `journalctl -u {item} -n 50`; repair the cause, then `systemctl restart {item}`. "
+                "Not installed: correct its name in the inventory.",
+                "执行 `systemctl status {item}` 和 `journalctl -u {item} -n 50`，排除原因后 `systemctl restart {item}`。"
+                "若未安装，请核对清单（inventory）中的单元名。",
             ),
             source="state seen twice: SubState and NRestarts",
         ),
         "unit.restarts": Rule(
             title=Text("Automatic restarts", "自动重启次数"),
             fix=Text(
-                "`journalctl -u UNIT --since -1h`: look for the exit status or signal before each start.",
-                "执行 `journalctl -u UNIT --since -1h`，查看每次启动前的退出码或信号。",
+                "`journalctl -u {item} --since -1h`: look for the exit status or signal before each start.",
+                "执行 `journalctl -u {item} --since -1h`，查看每次启动前的退出码或信号。",
             ),
             warn="0",
             crit="5",
@@ -96,15 +96,15 @@ AREA = Area(
         "unit.frozen": Rule(
             title=Text("Processes of the unit run", "单元进程在运行"),
             fix=Text(
-                "`kill -CONT PID` (evidence) or `systemctl thaw UNIT`; find out who stopped it before you trust the host.",
-                "执行 `kill -CONT PID`（PID 见证据）或 `systemctl thaw UNIT`，并查明是谁暂停了进程。",
+                "`kill -CONT PID` (evidence) or `systemctl thaw {item}`; find out who stopped it before you trust the host.",
+                "执行 `kill -CONT PID`（PID 见证据）或 `systemctl thaw {item}`，并查明是谁暂停了进程。",
             ),
         ),
         "unit.enabled": Rule(
             title=Text("Unit starts at boot as declared", "开机自启与声明一致"),
             fix=Text(
-                "`systemctl enable UNIT` or `systemctl disable UNIT`.",
-                "执行 `systemctl enable UNIT` 或 `systemctl disable UNIT`。",
+                "`systemctl enable {item}` or `systemctl disable {item}`.",
+                "执行 `systemctl enable {item}` 或 `systemctl disable {item}`。",
             ),
         ),
         "unit.reload_needed": Rule(
@@ -117,8 +117,8 @@ AREA = Area(
         "unit.memory": Rule(
             title=Text("Memory of the unit against its limit", "单元内存占限额比例"),
             fix=Text(
-                "Look for a leak (`systemctl status UNIT`, Memory); restart in the window or raise MemoryHigh/MemoryMax.",
-                "检查是否内存泄漏（`systemctl status UNIT` 的 Memory）；在窗口内重启，或调大 MemoryHigh/MemoryMax。",
+                "Look for a leak (`systemctl status {item}`, Memory); restart in the window or raise MemoryHigh/MemoryMax.",
+                "检查是否内存泄漏（`systemctl status {item}` 的 Memory）；在窗口内重启，或调大 MemoryHigh/MemoryMax。",
             ),
             warn="80",
             crit="95",
@@ -128,8 +128,8 @@ AREA = Area(
         "unit.tasks": Rule(
             title=Text("Threads of the unit against its limit", "单元任务数占限额比例"),
             fix=Text(
-                "`systemctl status UNIT` lists the processes; end the runaways or raise TasksMax.",
-                "执行 `systemctl status UNIT` 查看进程；清理失控进程或调大 TasksMax。",
+                "`systemctl status {item}` lists the processes; end the runaways or raise TasksMax.",
+                "执行 `systemctl status {item}` 查看进程；清理失控进程或调大 TasksMax。",
             ),
             warn="80",
             crit="90",
