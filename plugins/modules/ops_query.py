@@ -16,6 +16,8 @@ description:
   - Reads only. A ledger that is missing is never made.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes.observes
 options:
   ledger:
     description:
@@ -75,13 +77,6 @@ options:
     default: fail
 requirements:
   - jmespath (Python library on the host the task runs on, only for O(select))
-attributes:
-  check_mode:
-    description: Changes nothing, in check mode and without it.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
 seealso:
   - module: bilingual_tutor.ops.ops_record
 """

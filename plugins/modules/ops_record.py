@@ -16,6 +16,8 @@ description:
   - Either all events of a task are recorded or none. Writers on one host wait for each other.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes
 options:
   ledger:
     description:
@@ -81,11 +83,11 @@ options:
     default: 30
 attributes:
   check_mode:
-    description: Records nothing and says what would be recorded.
     support: full
+    details: Records nothing and says what would be recorded.
   diff_mode:
-    description: Shows the events that are added.
     support: full
+    details: Shows the events that are added.
 notes:
   - An event cannot be changed or removed later. Do not put secrets into O(data).
   - A ledger that is shorter than its anchor says is refused, since to go on writing would bury the proof.

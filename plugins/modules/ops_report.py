@@ -22,6 +22,8 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 requirements:
   - jinja2 on the host that runs the module, for the format V(html)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes
 options:
   ledger:
     description:
@@ -71,11 +73,11 @@ options:
     default: true
 attributes:
   check_mode:
-    description: Reads and renders everything, writes nothing, and predicts RV(ignore:changed).
     support: full
+    details: Reads and renders everything and writes nothing.
   diff_mode:
-    description: Returns no difference; a report has thousands of lines.
     support: none
+    details: A report has thousands of lines.
 seealso:
   - module: bilingual_tutor.ops.service_health
 notes:

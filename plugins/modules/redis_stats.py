@@ -23,6 +23,8 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 requirements:
   - redis (Python library, 4.3 or newer; C(python3-redis) on Debian)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes.observes
 options:
   host:
     description: Name or address of the server. Ignored when O(unix_socket) is set.
@@ -98,13 +100,6 @@ options:
     description: Seconds for everything together, resolving, connecting and the answer.
     type: float
     default: 3
-attributes:
-  check_mode:
-    description: Changes nothing, in check mode and without it.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
 seealso:
   - module: bilingual_tutor.ops.service_health
     description: The probe of kind C(redis) makes the same checks among those of a whole host.

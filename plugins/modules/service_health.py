@@ -17,6 +17,8 @@ description:
   - Observes only. A critical finding is data, not a failure of the task; the task fails when it could not run.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes.observes
 options:
   probes:
     description:
@@ -38,13 +40,6 @@ options:
       - Seconds after which every probe that still runs is ended, whatever its own timeout.
     type: float
     default: 15
-attributes:
-  check_mode:
-    description: Changes nothing, in check mode and without it.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
 notes:
   - Runs on Python 3.9 and newer. Probes that need a library (psutil, redis) say so in their finding when it is missing.
 """

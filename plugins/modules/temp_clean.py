@@ -21,6 +21,8 @@ description:
     An interrupted run leaves nothing behind.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
+extends_documentation_fragment:
+  - bilingual_tutor.ops.attributes
 options:
   paths:
     description:
@@ -58,11 +60,11 @@ options:
     default: 30
 attributes:
   check_mode:
-    description: Selects the same files and removes none.
     support: full
+    details: Selects the same files and removes none.
   diff_mode:
-    description: Shows the paths that are removed.
     support: full
+    details: Shows the paths that are removed.
 seealso:
   - module: bilingual_tutor.ops.service_health
 """
