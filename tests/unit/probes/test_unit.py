@@ -18,6 +18,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import S
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import unit
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.units.declared import Declared
 
 # Asked for nginx, redis (an alias of redis-server), a service that ends at once with Restart=always, a oneshot that
 # ran, one that failed, one that does not exist, and a masked one.
@@ -32,7 +33,7 @@ def shown(name, **changes):
 
 
 def judge(entry, properties, previous=None, processes=None, now=NOW):
-    declared = unit.Declared.read(entry)
+    declared = Declared.read(entry)
     checks, state = unit.judge(
         unit.AREA.reporter(), [declared], {declared.name: properties}, previous or {}, processes or {}, now
     )
@@ -208,7 +209,7 @@ def test_failed_units_of_the_host():
         "\u25cf bad.service loaded failed failed bad\nmnt-a\\x2db.mount loaded failed failed x\n\n"
     )
     assert names == ["bad.service", "mnt-a\\x2db.mount"]
-    say, declared = unit.AREA.reporter(), [unit.Declared.read("bad")]
+    say, declared = unit.AREA.reporter(), [Declared.read("bad")]
     assert unit.judge_failed(say, names, declared, []).evidence == ["mnt-a\\x2db.mount"]
     assert unit.judge_failed(say, names, declared, []).status == Status.WARNING
     assert unit.judge_failed(say, names, declared, ["mnt-*"]).status == Status.OK
@@ -230,7 +231,7 @@ def test_failed_units_of_the_host():
 )
 def test_what_cannot_be_a_unit_is_refused(entry):
     with pytest.raises(OpsError):
-        unit.Declared.read(entry)
+        Declared.read(entry)
 
 
 def fake_systemctl(tmp_path, monkeypatch, script):
