@@ -37,7 +37,6 @@ PACKAGES = (
     "procps",
     "python3",
     "python3-apt",
-    "python3-psutil",
     "python3-redis",
     "redis-server",
     "rsync",

@@ -293,6 +293,10 @@ class Host:
         except OSError:
             return False
 
+    def is_frozen(self) -> bool:
+        """Tell whether all processes of the host are stopped."""
+        return (self.cgroup / "cgroup.freeze").read_text().strip() == "1"
+
     def tree(self) -> str:
         """Return the name of the application layer the host was booted on."""
         return (self.directory / "tree").read_text().strip()
@@ -313,7 +317,7 @@ class Host:
             return "absent"
         if not self.is_up():
             return "dead"
-        if (self.cgroup / "cgroup.freeze").read_text().strip() == "1":
+        if self.is_frozen():
             return "frozen"
         return "up" if self.speaks() else "deaf"
 

@@ -230,7 +230,7 @@ class Bench:
     def _commands(self, name: str) -> int:
         """Count the commands that ssh has started on a host since it booted; -1 when the host is frozen."""
         host = self.lab.host(name)
-        if host.state() == "frozen":
+        if host.is_frozen():
             return -1
         journal = host.run("journalctl", "-q", "-o", "cat", "-t", "sshd", check=False).stdout
         return journal.count("Starting session: command")
@@ -251,7 +251,7 @@ class Bench:
             during = self.run(directory, names, cases[0].shift)
             for name in names:
                 host = self.lab.host(name)
-                if host.state() != "frozen":
+                if not host.is_frozen():
                     units = [word for unit in (faults.APP, faults.NGINX, faults.REDIS) for word in ("-u", unit)]
                     journals[name] = host.run("journalctl", "-q", "-n", "40", *units, check=False).stdout
         return {case.fault: Outcome(name, before, during, journals.get(name, "")) for name, case in zip(names, cases)}
