@@ -41,7 +41,8 @@ options:
     type: float
     default: 15
 notes:
-  - Runs on Python 3.9 and newer. Probes that need a library (psutil, redis) say so in their finding when it is missing.
+  - Runs on Python 3.9 and newer. The probe C(redis) needs the Python library redis and says so in its finding when it
+    is missing.
 """
 
 EXAMPLES = r"""

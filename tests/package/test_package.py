@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import host
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/demo"), str(ROOT / "tests/standin")]
+
+from sandbox import Sandbox  # noqa: E402
+
 BIN = Path(sys.executable).parent
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
@@ -93,20 +99,15 @@ def test_playbook_is_found_and_parses(installed, name):
     assert "[WARNING]" not in done.stderr
 
 
-def test_module_runs_from_there(installed):
-    probe = '{"probes": [{"kind": "process", "processes": [{"name": "this", "match": "python"}]}]}'
-    done = ansible(
-        "ansible",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "all",
-        "-m",
-        "bilingual_tutor.ops.service_health",
-        "-a",
-        probe,
-        path=installed,
-    )
+def test_a_shift_runs_from_there(installed, tmp_path):
+    sandbox = Sandbox(tmp_path, {"nginx": 0, "gunicorn": 0, "redis": 0})
+    sandbox.up()
+    variables = {"ops_shift": "morning", "demo_dir": str(tmp_path), "tutor_host_skip": sorted(host.AREA.rules)}
+    words = ("-i", ROOT / "inventories/demo", "bilingual_tutor.ops.daily_checks", "-e", json.dumps(variables))
+    try:
+        done = ansible("ansible-playbook", *words, path=installed)
+    finally:
+        sandbox.down()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '"checks"' in done.stdout
+    [envelope] = json.loads((tmp_path / "reports/latest.json").read_text(encoding="utf-8"))["envelopes"]
+    assert envelope["counts"]["ok"] > 20

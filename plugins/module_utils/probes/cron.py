@@ -114,6 +114,12 @@ class Line:
     trouble: str = ""
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse an entry that cannot be read, before anything runs."""
+    for entry in spec["jobs"]:
+        Wanted.read(entry)
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look for each expected job in its user's crontab and in the system's."""
     say = AREA.reporter(spec.get("thresholds"), source="crontab")

@@ -51,6 +51,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse to skip a check that does not exist."""
+    unknown = set(spec["skip"]) - set(AREA.rules)
+    if unknown:
+        raise OpsError(f"skip: no check {', '.join(sorted(unknown))}; known: {', '.join(sorted(AREA.rules))}")
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at the host we run on."""
     return examine(spec, previous, deadline, Files())
@@ -59,9 +66,6 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
 def examine(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline, files: Files) -> ProbeResult:
     """Look at the host whose files these are."""
     skip = set(spec.get("skip", []))
-    unknown = skip - set(AREA.rules)
-    if unknown:
-        raise OpsError(f"skip: no check {', '.join(sorted(unknown))}; known: {', '.join(sorted(AREA.rules))}")
     boot = files.read("/proc/sys/kernel/random/boot_id") or ""
     look = Look(
         say=AREA.reporter(spec.get("thresholds"), source="/proc"),

@@ -115,12 +115,16 @@ AREA = Area(
 )
 
 
-def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
-    """Look at the configuration, the state file, the logs and their writers."""
-    say = AREA.reporter(spec.get("thresholds"), source="logrotate")
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse a log that is not named by its whole path."""
     for pattern in spec["logs"]:
         if not pattern.startswith("/"):
             raise OpsError(f"logs: {pattern!r}: expected an absolute path or glob")
+
+
+def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
+    """Look at the configuration, the state file, the logs and their writers."""
+    say = AREA.reporter(spec.get("thresholds"), source="logrotate")
     checks: list[Check] = []
     if spec.get("config"):
         checks.append(judge_config(say, spec["config"]))

@@ -175,6 +175,12 @@ class Expected:
         return listener.everywhere
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse an entry that cannot be read, before anything runs."""
+    for entry in spec["ports"]:
+        Expected.read(entry)
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Compare the listening sockets of this network namespace with what is declared."""
     say = AREA.reporter(spec.get("thresholds"), source="/proc/net/tcp")

@@ -182,6 +182,12 @@ class Gone(Exception):
         self.check = check
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse an entry that cannot be read, before anything runs."""
+    for entry in spec["processes"]:
+        Wanted.read(entry)
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at each group of processes; one pass over /proc serves all."""
     say = AREA.reporter(spec.get("thresholds"), source="/proc")

@@ -17,6 +17,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire imp
 AREA = area.AREA
 OPTIONS = engine.OPTIONS
 TIMEOUT = 5.0
+validate = engine.validate
 
 
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:

@@ -130,6 +130,12 @@ class Declared:
         return cls(unit_name(str(entry["name"]), ".timer"), tier == "critical", period)
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse an entry that cannot be read, before anything runs."""
+    for entry in spec["units"]:
+        Declared.read(entry)
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at the declared timers and at the jobs they start."""
     say = AREA.reporter(spec.get("thresholds"), source="systemctl")

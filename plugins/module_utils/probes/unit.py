@@ -46,6 +46,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def validate(spec: Mapping[str, Any]) -> None:
+    """Refuse an entry that cannot be read, before anything runs."""
+    for entry in spec["units"]:
+        Declared.read(entry)
+
+
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at all declared units and at every failed one."""
     say = AREA.reporter(spec.get("thresholds"), source="systemctl")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import Figures, Host, Memory
@@ -62,14 +63,23 @@ class Inspection(NamedTuple):
     stats: dict[str, Any]
 
 
+def validate(options: Mapping[str, Any]) -> None:
+    """Raise OpsError for options with which no server can be asked."""
+    if not options["unix_socket"] and not 0 < options["port"] < 65536:
+        raise OpsError(f"port is {options['port']}: expected 1 to 65535, or a unix_socket")
+    if options["tls_key"] and not options["tls_cert"]:
+        raise OpsError("tls_key is given without tls_cert: expected the certificate that belongs to the key")
+
+
 def inspect(
     options: Mapping[str, Any], thresholds: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline
 ) -> Inspection:
     """Ask the server once and return its checks.
 
     A server that does not answer is a finding, never an exception. Raises LibraryMissing without the library redis and
-    OpsError when our own side is misconfigured (TLS files, thresholds).
+    OpsError when our own side is misconfigured (options, TLS files, thresholds).
     """
+    validate(options)
     target = Target(**{name: options[name] for name in Target.__dataclass_fields__})
     wishes = Wishes(options["role"], options["expected_role"], options["strict_os"])
     say = AREA.reporter(thresholds, source="redis")

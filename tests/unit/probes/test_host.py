@@ -17,7 +17,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import S
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host import boots, clock, cpu, disks, processes
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host.look import Files
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import host
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import host, registry
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 
 PSI = "some avg10=0.00 avg60={0} avg300=0.00 total=1\nfull avg10=0.00 avg60={0} avg300=0.00 total=1\n"
@@ -98,7 +98,7 @@ def test_a_healthy_host_gives_only_ok_and_skipped(machine):
         assert {check.status for check in checks.values()} <= {Status.OK, Status.SKIPPED}
         assert "clock.sync" not in checks
     with pytest.raises(OpsError, match="skip: no check cpu.utl"):
-        machine.look(skip=["cpu.utl"])
+        registry.prepare({"kind": "host", "skip": ["cpu.utl"]})
 
 
 # Processor and pressure

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import logrotate
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import logrotate, registry
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 
 DAY = 86400.0
@@ -154,7 +154,7 @@ def test_no_logs_and_no_absolute_path(logs):
     assert checks["logrotate.stale"].status == Status.SKIPPED
     assert "logrotate.size" not in checks
     with pytest.raises(OpsError, match="absolute"):
-        logs.look(logs=["app.log"])
+        registry.prepare({"kind": "logrotate", "logs": ["app.log"]})
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hide a file from nobody")
