@@ -207,8 +207,6 @@ def main() -> NoReturn:
         ),
         supports_check_mode=True,
     )
-    begin = time.monotonic()
-    started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     if not module.params["deadline"] > 0:
         module.fail_json(msg=f"deadline is {module.params['deadline']}: expected a number of seconds above 0")
     if not module.params["probes"]:
@@ -221,6 +219,7 @@ def main() -> NoReturn:
         module.fail_json(msg=str(exc))
     for probe in probes:
         module.no_log_values.update(probe.secrets)
+    started, begin = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
     result = run_probes(probes, module.params["previous"], module.params["deadline"])
     module.exit_json(
         changed=False,
