@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import wraps
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.json import AnsibleJSONEncoder
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
@@ -47,29 +49,34 @@ def ops_envelope(
     run_id: str,
     phase: str,
     started: str,
-    previous: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a run on one host; see ops_envelope.yml."""
-    return make_envelope(result, host, run_id, phase, started, previous or {})
+    return make_envelope(result, host, run_id, phase, started, {})
 
 
 @_readable
 def ops_events(
     results: Mapping[str, Mapping[str, Any]],
     run: Mapping[str, str],
-    previous: Mapping[str, Any] | None = None,
+    previous: Mapping[str, str] | None = None,
     cleaned: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the ledger's events of a run over all hosts; see ops_events.yml."""
+
+    def event(kind: str, host: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        # As JSON text: Ansible walks through every value of a structure at each step it passes, a text is one value.
+        return {"kind": kind, "subject": host, "run_id": run["id"], "data": json.dumps(data, cls=AnsibleJSONEncoder)}
+
     events = []
     for host, result in results.items():
-        data = make_envelope(result, host, run["id"], run["shift"], run["started"], (previous or {}).get(host, {}))
-        events.append({"kind": "check.run", "subject": host, "run_id": run["id"], "data": data})
+        # Only a host that was not looked at needs its last state again: to hand it on.
+        state = {} if "checks" in result else json.loads((previous or {}).get(host, "{}"))
+        events.append(
+            event("check.run", host, make_envelope(result, host, run["id"], run["shift"], run["started"], state))
+        )
     for host, result in (cleaned or {}).items():
         if result.get("changed"):
-            events.append(
-                {"kind": "maintenance.temp_clean", "subject": host, "run_id": run["id"], "data": dict(result)}
-            )
+            events.append(event("maintenance.temp_clean", host, result))
     return events
 
 

@@ -122,7 +122,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 event:
-  description: The first event, as it is in the ledger now; in check mode RV(event.seq) is 0 and the hashes are empty.
+  description:
+    - The first event, as it is in the ledger now, but for its data, which the task gave. In check mode RV(event.seq) is
+      0 and the hashes are empty.
   returned: success
   type: dict
   contains:
@@ -150,11 +152,8 @@ event:
       description: Hash of the event before it.
       type: str
     hash:
-      description: Hash over everything else here. Printed elsewhere, it proves the whole ledger up to this event.
+      description: Hash over the whole event. Printed elsewhere, it proves the whole ledger up to this event.
       type: str
-    data:
-      description: Its data.
-      type: dict
 events:
   description:
     - All events of the task in the order given. An event that was recorded by an earlier attempt with the same
@@ -230,7 +229,7 @@ def main() -> NoReturn:
     except OpsError as exc:
         module.fail_json(msg=str(exc))
     added = [item for item in recorded if item.added]
-    result = [item.event.as_dict() for item in recorded]
+    result = [{name: value for name, value in item.event.as_dict().items() if name != "data"} for item in recorded]
     diff = difference(str(ledger.path), added)
     module.exit_json(changed=bool(added), event=result[0], events=result, added=len(added), diff=diff)
 

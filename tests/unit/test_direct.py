@@ -48,7 +48,7 @@ def test_the_result_is_that_of_the_packed_module(tmp_path):
     assert predicted["changed"]
     assert not (tmp_path / "ledger.db").exists()
     recorded, carried = run("ops_record", {**options, **EVENT})
-    assert (recorded["changed"], recorded["event"]["data"], carried) == (True, EVENT["data"], False)
+    assert (recorded["changed"], recorded["event"]["kind"], carried) == (True, EVENT["kind"], False)
     direct, carried = run("ops_query", {**options, "verify": True})
     assert not carried
     packed, carried = run("ops_query", {**options, "verify": True}, "-e", f"ansible_python_interpreter={OTHER}")

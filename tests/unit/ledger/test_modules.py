@@ -77,7 +77,7 @@ def test_many_events_in_one_task(path: str) -> None:
     assert run("ops_record", ledger=path, events=more, run_id="r1")["added"] == 1
 
     found = run("ops_query", ledger=path, kind="check.run", select="[?data.worst > `0`].subject", limit=2)
-    assert (found["selected"], found["count"], len(found["events"])) == (["tutor1", "tutor2"], 3, 2)
+    assert (found["selected"], found["count"], found["events"]) == (["tutor1", "tutor2"], 3, [])
     assert found["chain_ok"] is None
     assert run("ops_query", ledger=path, until="2026-01-02")["events"][0]["kind"] == "notice.sent"
 
