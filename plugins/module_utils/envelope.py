@@ -57,7 +57,8 @@ def make_envelope(
     else:
         # A host that falls silent in mid-run is not "unreachable" to Ansible: the task's own timeout ends it.
         gone = bool(result.get("unreachable") or result.get("timedout"))
-        error = " ".join(str(result.get("msg", "no result")).split())[:500]
+        # Ansible's own prefix says nothing that the sentence does not say.
+        error = " ".join(str(result.get("msg", "no result")).split()).removeprefix("Task failed: ")[:500]
         check = AREA.reporter(source="controller").find(
             "host.reachable" if gone else "host.checked",
             Status.CRITICAL,
