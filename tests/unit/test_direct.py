@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible import constants  # noqa: F401 - of a controller: a target has no action plugins
 
+pytest.importorskip("ansible.plugins.action", reason="a target has no action plugins")
 ROOT = Path(__file__).resolve().parents[2]
 EVENT = {"kind": "test", "subject": "tutor1", "data": {"zh": "磁盘"}, "run_id": "r1", "at": "2026-11-23T01:00:00Z"}
 # The same Python under another name: enough for Ansible to pack the module and carry it there.
