@@ -468,7 +468,9 @@ def main() -> int:
         return 0
     LOGS.mkdir(parents=True, exist_ok=True)
     link_pythons()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also where a shell started us in the background and had SIGINT ignored: what we start inherits that.
+    for interrupt in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupt, signal.default_int_handler)
     results = Scheduler(stages, options.workers).all()
     table(results)
     return 1 if any(result.outcome == "failed" for result in results) else 0

@@ -110,7 +110,15 @@ def test_a_stage_that_hangs_is_stopped_with_all_it_started(checks, tmp_path):
     assert (tmp_path / "last").exists(), "what has to follow did not"
 
 
-def test_an_interrupt_reaches_what_runs_and_nothing_more_starts(checks, tmp_path):
+@pytest.fixture
+def interruptible():
+    """Undo what a shell does to whatever it starts in the background: ignore SIGINT, for good."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_reaches_what_runs_and_nothing_more_starts(checks, tmp_path, interruptible):
     told, ready = tmp_path / "told", tmp_path / "ready"
     script = f"trap 'echo told > {told}; exit 130' INT; : > {ready}; while :; do sleep 0.05; done"
     later = shell(checks, "later", f"touch {tmp_path}/later", after=("long",))
