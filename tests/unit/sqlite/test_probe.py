@@ -220,7 +220,7 @@ def test_identity(database, look) -> None:
 
 @pytest.mark.parametrize(("mode", "options", "seconds"), [
     ("WAL", {}, 5),
-    ("DELETE", {"timeout": 3.5, "thresholds": {"sqlite.lock": {"crit": "0.9"}}}, 1),
+    ("DELETE", {"timeout": 3.5, "thresholds": {"sqlite.lock": {"crit": "0.9"}}}, 0.9),
 ])  # fmt: skip
 def test_a_writer_that_keeps_the_lock(database, application, look, mode, options, seconds) -> None:
     with closing(sqlite3.connect(database)) as connection:
