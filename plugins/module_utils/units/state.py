@@ -18,8 +18,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import d
 # How long a start may take before it is a finding; service type notify waits for the application.
 START_WARNING = 90.0
 START_CRITICAL = 300.0
-# Without an earlier run to compare with: up for less than this after restarts is a crash loop caught in its good moment.
+# A crash loop can be caught in its good moment. Without an earlier run to compare with: up for less than this after
+# several restarts. With one: restarted since, and up for so short a time that nothing is proved.
 FRESH_SECONDS = 60.0
+UNPROVED_SECONDS = 2.0
 
 
 def judge_state(say: Reporter, unit: Declared, shown: Mapping[str, str], restarts: Restarts) -> Check:
@@ -60,8 +62,9 @@ def judge_state(say: Reporter, unit: Declared, shown: Mapping[str, str], restart
         slow = age is not None and age > START_WARNING
         return found(Status.WARNING if slow else Status.OK, "unit.slow_start", "timeout" if slow else "")
     if active in ("active", "reloading", "refreshing"):
-        fresh = age is not None and age < FRESH_SECONDS
-        if not restarts.compared and fresh and restarts.total >= BURST_RESTARTS:
+        limit = UNPROVED_SECONDS if restarts.compared else FRESH_SECONDS
+        suspect = restarts.since_last > 0 if restarts.compared else restarts.total >= BURST_RESTARTS
+        if suspect and age is not None and age < limit:
             return found(unit.severity, "unit.crash_loop_fresh")
         return found(Status.OK, "unit.up")
     if active == "inactive" and shown.get("Type") == "oneshot" and result == "success":

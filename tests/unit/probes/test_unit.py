@@ -93,6 +93,17 @@ def test_a_crash_loop_in_its_good_moment_shows_without_an_earlier_run():
     )
 
 
+def test_a_crash_loop_in_its_good_moment_shows_against_an_earlier_run():
+    def up_for(seconds, restarts):
+        since = str(int((proc.time.clock_gettime(proc.time.CLOCK_MONOTONIC) - seconds) * 1e6))
+        return shown("nginx", NRestarts=restarts, StateChangeTimestampMonotonic=since)
+
+    _checks, state = judge("nginx", shown("nginx"))
+    assert judge("nginx", up_for(0.1, "1"), state)[0]["unit.state"].message == "unit.crash_loop_fresh"
+    assert judge("nginx", up_for(5, "1"), state)[0]["unit.state"].status == 0
+    assert judge("nginx", up_for(0.1, "0"), state)[0]["unit.state"].status == 0
+
+
 @pytest.mark.parametrize("result", ["oom-kill", "watchdog"])
 def test_killed_by_the_kernel_or_the_watchdog_is_said(result):
     assert result in judge("bad", shown("bad", Result=result))[0]["unit.state"].summary
