@@ -30,7 +30,11 @@ def test_healthy_result_is_taken_over():
 @pytest.mark.parametrize(
     ("result", "check_id", "said"),
     [
-        ({"unreachable": True, "msg": "Task failed: Connection timed out"}, "host.reachable", "n: Connection timed out"),
+        (
+            {"unreachable": True, "msg": "Task failed: Connection timed out"},
+            "host.reachable",
+            "n: Connection timed out",
+        ),
         ({"failed": True, "timedout": {"period": 19}, "msg": "Timed out after 19 second(s)"}, "host.reachable", "19"),
         ({"failed": True, "msg": "probes[0]: unknown kind 'x'"}, "host.checked", "unknown kind"),
         ({}, "host.checked", "no result"),
