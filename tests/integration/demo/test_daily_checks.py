@@ -106,6 +106,14 @@ def test_broken_ledger_does_not_keep_the_operator_from_seeing(sandbox: Sandbox, 
     assert str(broken) in done.stdout
     assert broken.read_bytes() == before
 
+    sandbox.fault.write_text("http_500\n", encoding="utf-8")
+    try:
+        done = play(sandbox, ops_ledger_path=str(broken))
+    finally:
+        sandbox.fault.unlink()
+    table = " ".join(done.stdout[done.stdout.rindex("CHECKS") :].split())
+    assert "http.status" in table and "is not a ledger" in table, "both the finding and the ledger must be told"
+
 
 def test_host_that_cannot_be_reached_comes_first_and_is_recorded(sandbox: Sandbox, tmp_path: Path) -> None:
     inventory = tmp_path / "gone.yml"
