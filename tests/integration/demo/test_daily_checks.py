@@ -106,13 +106,15 @@ def test_broken_ledger_does_not_keep_the_operator_from_seeing(sandbox: Sandbox, 
     assert str(broken) in done.stdout
     assert broken.read_bytes() == before
 
-    sandbox.fault.write_text("http_500\n", encoding="utf-8")
-    try:
-        done = play(sandbox, ops_ledger_path=str(broken))
-    finally:
-        sandbox.fault.unlink()
+
+def test_lost_record_is_told_beside_the_findings(sandbox: Sandbox) -> None:
+    # Nobody can make a directory there: reading finds no ledger yet, recording fails.
+    nowhere = "/proc/nowhere/ledger.db"
+    always = {"http": {"http.total": {"crit": "~:-1"}}}
+    done = play(sandbox, ops_ledger_path=nowhere, daily_checks_thresholds=always)
     table = " ".join(done.stdout[done.stdout.rindex("CHECKS") :].split())
-    assert "http.status" in table and "is not a ledger" in table, "both the finding and the ledger must be told"
+    assert done.returncode != 0
+    assert "http.total" in table and "place for the ledger" in table
 
 
 def test_host_that_cannot_be_reached_comes_first_and_is_recorded(sandbox: Sandbox, tmp_path: Path) -> None:
