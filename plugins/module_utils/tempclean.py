@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import fnmatch
 import os
 import pwd
@@ -27,9 +26,9 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Reporter, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.locks import file_locks
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -213,39 +212,11 @@ def clean(rules: Rules, deadline: Deadline) -> Selection:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """Hold the BSD lock of a directory, as systemd-tmpfiles does: no file is left behind, an end of the process frees it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        yield  # the walk tells what is wrong with it
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OpsError(
-                f"{path} is being cleaned by {_holder(path)}: wait until that ends, or end it; "
-                "the lock is on the directory itself and goes with its process"
-            ) from None
+    """Hold the lock of a directory; of one that cannot be opened the walk tells what is wrong."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(locked(path, "cleaning it"))
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _holder(path: str) -> str:
-    """Name the process that holds the lock of a directory."""
-    for lock in file_locks(path):
-        if lock.kind == "FLOCK" and lock.pid > 0:
-            return f"process {lock.pid} ({_command(lock.pid)})"
-    return "another process"
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip()
-    except OSError:
-        return "gone"
 
 
 def _walk(rules: Rules, deadline: Deadline, remove: bool) -> Selection:

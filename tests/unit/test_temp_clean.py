@@ -312,7 +312,7 @@ def test_a_killed_run_leaves_nothing_but_less_litter(tmp_path: Path) -> None:
 def test_a_second_run_is_refused_with_the_holder(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(OpsError, match=rf"{tmp_path} is being cleaned by (process {os.getpid()}|another process)"):
+    with pytest.raises(OpsError, match=rf"{tmp_path} is in use by (pid {os.getpid()} |another process)"):
         clean(tmp_path)
     os.close(descriptor)
     assert clean(tmp_path).stale == []
