@@ -29,13 +29,14 @@ def teller(path: str) -> Tell:
     if not path:
         return silent
     started = time.monotonic()
-    last = {"stage": "", "at": 0.0}
+    last = ("", 0.0)
 
     def tell(stage: str, done: float | None = None) -> None:
+        nonlocal last
         now = time.monotonic()
-        if stage == last["stage"] and now - float(last["at"]) < PAUSE:
+        if stage == last[0] and now - last[1] < PAUSE:
             return
-        last.update(stage=stage, at=now)
+        last = (stage, now)
         line = json.dumps({"stage": stage, "done": done, "seconds": round(now - started, 1)}) + "\n"
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
