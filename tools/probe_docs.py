@@ -33,8 +33,13 @@ A probe is one entry of `probes` of the module `bilingual_tutor.ops.service_heal
 Thresholds are Nagios ranges: `80` alerts above 80, `80:` below 80, `10:20` outside, `@10:20` inside. Another threshold
 for one probe: `thresholds: {CHECK: {warn: "…", crit: "…"}}`; an empty text switches a level off.
 
+A finding that is known and accepted: `waivers: [{check: sshd.*, item: "*", until: 2026-12-31, reason: "…"}]`. `check` and
+`item` are shell patterns, `until` is the last day (UTC) and must be there. The check is SKIPPED then and still tells what
+was found; after that day it is a finding again and names the waiver. UNKNOWN cannot be waived.
+
 探针与检查项参考，由 `make docs` 从探针代码生成，请勿手工修改。阈值采用 Nagios 区间写法：`80` 表示高于 80 告警，`80:` 表示低于 80 告警，
-`10:20` 表示超出区间告警，`@10:20` 表示落入区间告警。
+`10:20` 表示超出区间告警，`@10:20` 表示落入区间告警。已知并接受的告警用 `waivers` 登记：`check` 和 `item` 为通配模式，`until` 为最后有效日（UTC），
+必填。有效期内该检查记为跳过但仍显示原结果，过期后恢复告警并注明过期的豁免；“未知”不可豁免。
 """
 
 

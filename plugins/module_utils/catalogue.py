@@ -11,7 +11,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelop
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text, merge
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import verify
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner, waivers
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
 
 LOCALES = ("en", "zh")
@@ -20,7 +20,7 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    found = [envelope.AREA, runner.AREA, verify.AREA, words.AREA, *probes]
+    found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *probes]
     return list({id(area): area for area in found}.values())
 
 

@@ -25,7 +25,8 @@ options:
       - What to look at. Each entry is a dictionary with a C(kind); the other options depend on the kind and are listed
         in C(docs/probes.md).
       - Every kind also takes C(name) (a stable name for the probe's state), C(timeout) (seconds), C(thresholds)
-        (a dictionary of check id to C(warn) and C(crit) as Nagios ranges) and C(labels).
+        (a dictionary of check id to C(warn) and C(crit) as Nagios ranges), C(labels) and C(waivers) (findings that are
+        accepted until a day; a list of dictionaries with C(check), C(item), C(until) and C(reason)).
     type: list
     elements: dict
     required: true

@@ -21,7 +21,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import 
 ROOT = Path(__file__).resolve().parents[2]
 UTILS = ROOT / "plugins" / "module_utils"
 PACKAGE = "ansible_collections.bilingual_tutor.ops.plugins.module_utils"
-NOT_KINDS = {"base", "registry", "runner"}
+NOT_KINDS = {"base", "registry", "runner", "waivers"}
 HAN = re.compile(r"[\u4e00-\u9fff]")
 # The link to a report in the other language stands in that language.
 CROSSED = {"report.other_language"}

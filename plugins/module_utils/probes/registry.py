@@ -13,7 +13,7 @@ import hashlib
 import importlib
 import json
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,20 +21,24 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.waivers import Waiver, read_all
 
 # Ansible packs what is imported by name anywhere in a file, also where it is never run.
 if TYPE_CHECKING:
     from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import (  # noqa: F401
         backup,
+        capacity,
         cron,
         file,
         host,
         http,
         log,
         logrotate,
+        performance,
         port,
         process,
         redis,
+        slow_queries,
         sqlite,
         timer,
         unit,
@@ -56,15 +60,18 @@ KINDS = Kinds(
     dict.fromkeys(
         (
             "backup",
+            "capacity",
             "cron",
             "file",
             "host",
             "http",
             "log",
             "logrotate",
+            "performance",
             "port",
             "process",
             "redis",
+            "slow_queries",
             "sqlite",
             "timer",
             "unit",
@@ -78,6 +85,7 @@ COMMON_OPTIONS: dict[str, dict[str, Any]] = {
     "timeout": {"type": "float"},
     "thresholds": {"type": "dict", "default": {}},
     "labels": {"type": "dict", "default": {}},
+    "waivers": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -90,6 +98,7 @@ class Prepared:
     key: str
     timeout: float
     secrets: frozenset[str]
+    waivers: tuple[Waiver, ...] = ()
 
 
 def prepare(spec: Any) -> Prepared:
@@ -111,11 +120,13 @@ def prepare(spec: Any) -> Prepared:
     if not timeout > 0:
         raise OpsError(f"{kind}: timeout is {timeout}: expected a number of seconds above 0")
     try:
+        waivers = tuple(read_all(valid["waivers"]))
         module.AREA.validate(valid["thresholds"])
         getattr(module, "validate", lambda _spec: None)(valid)  # what an argument spec cannot say: patterns, entries
     except OpsError as exc:
         raise OpsError(f"{kind}: {exc}") from exc
-    return Prepared(module, valid, _key(kind, valid, options), timeout, frozenset(result._no_log_values))
+    key = _key(kind, valid, options, getattr(module, "TUNING", frozenset()))
+    return Prepared(module, valid, key, timeout, frozenset(result._no_log_values), waivers)
 
 
 def prepare_all(specs: list[Any]) -> list[Prepared]:
@@ -131,10 +142,13 @@ def prepare_all(specs: list[Any]) -> list[Prepared]:
     return prepared
 
 
-def _key(kind: str, spec: dict[str, Any], options: dict[str, dict[str, Any]]) -> str:
-    """Name a probe's state: the same while it looks at the same thing, and free of secrets."""
+def _key(kind: str, spec: dict[str, Any], options: dict[str, dict[str, Any]], tuning: Collection[str]) -> str:
+    """Name a probe's state: the same while it looks at the same thing, and free of secrets.
+
+    ``tuning`` are the options of this kind that change how it judges, not what it looks at.
+    """
     if spec["name"]:
         return f"{kind}:{spec['name']}"
-    tuning = {"timeout", "thresholds", "labels"}
+    tuning = {"timeout", "thresholds", "labels", "waivers", *tuning}
     told = {k: v for k, v in spec.items() if k not in tuning and not options[k].get("no_log")}
     return f"{kind}:{hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]}"

@@ -15,6 +15,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, gather
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import Prepared
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.waivers import waive
 
 # A probe gets this much less than its child, so that it can say itself what it was waiting for.
 GRACE = 0.25
@@ -82,6 +83,7 @@ def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: flo
             check.labels = {**probe.spec["labels"], **check.labels}
             check.source = check.source or probe.spec["kind"]
             check.duration_ms = round(outcome.seconds * 1000, 1)
+            waive(check, probe.module.AREA, probe.waivers, now.date())
         checks += found
         states[probe.key] = {"at": stamp, "state": state}
     checks.append(AREA.reporter(source="runner").measure("check.duration", time.monotonic() - start, "check.took"))
