@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import wraps
 from typing import Any
@@ -16,12 +16,15 @@ from ansible.module_utils.common.json import AnsibleJSONEncoder
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import findings, make_envelope, reached
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import Step, findings, reached, run_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import shift_at
 
 # A terminal shows this many findings of a host at the end of a run; the report has them all.
 VERDICT_LINES = 8
+
+# Keys of a registered result that tell nothing about the host.
+ANSIBLE_KEYS = frozenset({"ansible_loop_var", "deprecations", "diff", "exception", "invocation", "warnings"})
 
 
 def _readable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,24 +45,24 @@ def ops_shift(zone: str, now: str | None = None) -> str:
     return shift_at(moment, zone)
 
 
+def _steps(variables: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[Step]:
+    return [Step(variables.get(one["register"]) or {}, one["what"], one.get("kind", "")) for one in steps]
+
+
 @_readable
 def ops_envelope(
-    result: Mapping[str, Any],
-    host: str,
-    run_id: str,
-    phase: str,
-    started: str,
+    variables: Mapping[str, Any], host: str, run: Mapping[str, str], steps: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the record of a run on one host; see ops_envelope.yml."""
-    return make_envelope(result, host, run_id, phase, started, {})
+    return run_envelope(_steps(variables, steps), host, run, {})
 
 
 @_readable
 def ops_events(
-    results: Mapping[str, Mapping[str, Any]],
+    hosts: Mapping[str, Mapping[str, Any]],
     run: Mapping[str, str],
+    steps: Sequence[Mapping[str, Any]],
     previous: Mapping[str, str] | None = None,
-    cleaned: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the ledger's events of a run over all hosts; see ops_events.yml."""
 
@@ -67,17 +70,27 @@ def ops_events(
         # As JSON text: Ansible walks through every value of a structure at each step it passes, a text is one value.
         return {"kind": kind, "subject": host, "run_id": run["id"], "data": json.dumps(data, cls=AnsibleJSONEncoder)}
 
+    silent = {one["kind"] for one in steps if one.get("only_changes")}
     events = []
-    for host, result in results.items():
+    for host, variables in hosts.items():
+        tried = _steps(variables, steps)
+        looked = any(not step.kind and not step.failed for step in tried)
         # Only a host that was not looked at needs its last state again: to hand it on.
-        state = {} if "checks" in result else json.loads((previous or {}).get(host, "{}"))
-        events.append(
-            event("check.run", host, make_envelope(result, host, run["id"], run["shift"], run["started"], state))
-        )
-    for host, result in (cleaned or {}).items():
-        if result.get("changed"):
-            events.append(event("maintenance.temp_clean", host, result))
+        state = {} if looked else json.loads((previous or {}).get(host, "{}"))
+        events.append(event("check.run", host, run_envelope(tried, host, run, state)))
+        done: dict[str, list[Mapping[str, Any]]] = {}
+        for part in (part for step in tried if step.kind for part in step.parts if part.result and not part.skipped):
+            if part.failed or part.result.get("changed") or part.kind not in silent:
+                done.setdefault(part.kind, []).append(_data(part))
+        # The ledger takes one event of a kind for each host and run.
+        events += [event(kind, host, data[0] if len(data) == 1 else {"results": data}) for kind, data in done.items()]
     return events
+
+
+def _data(step: Step) -> dict[str, Any]:
+    """Return what is worth keeping of the result of an action: everything but what Ansible adds of its own."""
+    kept = {key: value for key, value in step.result.items() if key not in ANSIBLE_KEYS and not key.startswith("_ansible")}
+    return {"what": step.what, **kept}
 
 
 @_readable
