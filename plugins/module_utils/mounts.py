@@ -33,7 +33,8 @@ _REMOTE = frozenset(
 )
 # Places where the system keeps a small file system for each service or login, or the host of a container its own.
 _INTERNAL = re.compile(r"^/(?:proc|sys|dev(?!/shm$)|run/(?:credentials|user|host|systemd|netns|lock))(?:/|$)")
-_OCTAL = re.compile(r"\\([0-7]{3})")
+# A run of them, since the bytes of one letter may each be escaped.
+_OCTAL = re.compile(r"(?:\\[0-3][0-7]{2})+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Mount:
     point: str
     kind: str
     source: str
-    device: str
+    device: str  # major:minor, in decimal
     root: str
     read_only: bool
     super_read_only: bool
@@ -96,15 +97,25 @@ class Usage:
 
 def unescape(text: str) -> str:
     """Return a path of mountinfo or fstab with its blanks, tabs and backslashes."""
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+    return _OCTAL.sub(lambda run: os.fsdecode(bytes(int(one, 8) for one in run[0].split("\\")[1:])), text)
+
+
+def mounted() -> list[Mount]:
+    """Return the mounts this process sees; none where /proc may not be read."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as stream:
+            return parse_mountinfo(os.fsdecode(stream.read()))
+    except OSError:
+        return []
 
 
 def parse_mountinfo(text: str) -> list[Mount]:
     """Return what is visible at each mount point: the last one mounted there."""
     visible: dict[str, Mount] = {}
-    for line in text.splitlines():
+    # Not splitlines() and split(): only newline, blank, tab and backslash are escaped, a name may hold any other space.
+    for line in text.split("\n"):
         left, dash, right = line.partition(" - ")
-        fields, rest = left.split(), right.split(" ")
+        fields, rest = left.split(" "), right.split(" ")
         if not dash or len(fields) < 6 or len(rest) < 3:
             continue
         point = unescape(fields[4])
@@ -119,6 +130,12 @@ def parse_mountinfo(text: str) -> list[Mount]:
             super_read_only="ro" in rest[2].split(","),
         )
     return list(visible.values())
+
+
+def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """Return the mount that a resolved path is on."""
+    around = [one for one in mounts if path == one.point or path.startswith(one.point.rstrip("/") + "/")]
+    return max(around, key=lambda one: len(one.point), default=None)
 
 
 def parse_fstab(text: str) -> Iterator[Fstab]:

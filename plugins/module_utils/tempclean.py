@@ -28,6 +28,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Ar
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.mounts import mounted
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
 
@@ -221,7 +222,8 @@ def _locked(path: str) -> Iterator[None]:
 
 def _walk(rules: Rules, deadline: Deadline, remove: bool) -> Selection:
     result = Selection()
-    mounts = _mounts()
+    # A bind mount has the same device as what surrounds it; without /proc the device alone tells mounts apart.
+    mounts = frozenset(one.point for one in mounted())
     for path in rules.paths:
         try:
             top = _open_top(path)
@@ -252,19 +254,6 @@ def _open_top(path: str) -> int:
 
 def _open_directory(name: str, parent: int) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
-
-
-def _mounts() -> frozenset[str]:
-    """Return all mount points: a bind mount has the same device as what surrounds it."""
-    found = set()
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-            for line in stream:
-                raw = line.split(" ")[4]
-                found.add(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), raw))
-    except OSError:
-        pass  # without /proc the device alone tells mounts apart
-    return frozenset(found)
 
 
 class _Walk:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.mounts import holding, mounted
+
 PROC = Path("/proc")
 
 
@@ -40,33 +42,17 @@ def file_locks(path: Path | str) -> Iterator[FileLock]:
         text = (PROC / "locks").read_text(encoding="ascii", errors="replace")
     except OSError:
         return
-    devices = {(os.major(stat.st_dev), os.minor(stat.st_dev)), _mount_device(os.path.realpath(path))}
+    mount = holding(os.path.realpath(path), mounted())
+    devices = {f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}", mount.device if mount else ""}
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 8 or fields[1] == "->":
             continue
         major, minor, inode = fields[5].split(":")
-        if int(inode) != stat.st_ino or (int(major, 16), int(minor, 16)) not in devices:
+        if int(inode) != stat.st_ino or f"{int(major, 16)}:{int(minor, 16)}" not in devices:
             continue
         end = -1 if fields[7] == "EOF" else int(fields[7])
         yield FileLock(fields[1], fields[3] == "WRITE", int(fields[4]), int(fields[6]), end)
-
-
-def _mount_device(path: str) -> tuple[int, int] | None:
-    """Return the device numbers of the mount a resolved path is on, from ``/proc/self/mountinfo``."""
-    best, device = -1, None
-    try:
-        lines = (PROC / "self" / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.split(" ")
-        point = fields[4].replace("\\040", " ")
-        # A later line covers an earlier one with the same mount point.
-        if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= best:
-            major, minor = fields[2].split(":")
-            best, device = len(point), (int(major), int(minor))
-    return device
 
 
 def process_name(pid: int) -> str:

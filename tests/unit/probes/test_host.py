@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -252,6 +253,31 @@ def test_each_file_system_that_can_fill_up_is_chosen_once():
     assert next(one for one in every if one.point == "/over").source == "/dev/sda4"
     declared = mounts.relevant(every, ["/mnt/bind"])
     assert "/mnt/bind" in [one.point for one in declared]
+
+
+def test_mount_points_are_read_as_the_kernel_escapes_them():
+    line = "20 1 8:1 / {} rw shared:1 - ext4 /dev/sda1 rw\n"
+    # A form feed, a no-break space and a line separator are not escaped, though Python would split there.
+    names = {"/a\\040b\\011c\\012d\\134040": "/a b\tc\nd\\040", "/x\x0cy\xa0z\u2028": "/x\x0cy\xa0z\u2028"}
+    names["/\\345\\220\\215"] = "/名"
+    every = mounts.parse_mountinfo("".join(line.format(name) for name in names))
+    assert [one.point for one in every] == list(names.values())
+
+
+def test_the_mount_that_holds_a_path_is_the_innermost_and_the_last_one_there():
+    every = mounts.parse_mountinfo(MOUNTINFO)
+    for path, device in {
+        "/": "8:1",
+        "/overt": "8:1",
+        "/over": "8:4",
+        "/over/x/y": "8:4",
+        "/mnt/with blank/file": "8:2",
+    }.items():
+        assert mounts.holding(path, every).device == device
+    assert mounts.holding("/x", []) is None
+    this = mounts.holding(os.path.realpath(__file__), mounts.mounted())
+    told = subprocess.run(["findmnt", "-no", "MAJ:MIN", "-T", __file__], capture_output=True, text=True, check=True)
+    assert this.device == told.stdout.strip()
 
 
 def usage(percent, total_gib, inodes=1000, inodes_free=900):
