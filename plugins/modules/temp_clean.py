@@ -134,9 +134,9 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.clean import run
 
 
 def main() -> NoReturn:
@@ -152,7 +152,7 @@ def main() -> NoReturn:
         supports_check_mode=True,
     )
     try:
-        result = tempclean.run(module.params, Deadline(module.params["deadline"]), module.check_mode)
+        result = run(module.params, Deadline(module.params["deadline"]), module.check_mode)
     except OpsError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

@@ -23,10 +23,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.durations import seconds
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import file as probe
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean import clean as tempclean
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean import walk
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.rules import Rules
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.selection import Selection
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / ".tree/ansible_collections/bilingual_tutor/ops/plugins/modules/temp_clean.py"
@@ -44,18 +48,18 @@ def make(path: Path, text: str = "litter") -> Path:
 def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all files be two days old; the time of change (ctime) cannot be set by anybody, so the clock is moved."""
     now = time.time
-    monkeypatch.setattr(tempclean.time, "time", lambda: now() + 2 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now() + 2 * 86400)
 
 
-def rules(path: Path, **options: Any) -> tempclean.Rules:
-    return tempclean.Rules.from_options({"paths": [str(path)], "owners": [ME], **options})
+def rules(path: Path, **options: Any) -> Rules:
+    return Rules.from_options({"paths": [str(path)], "owners": [ME], **options})
 
 
-def clean(path: Path, **options: Any) -> tempclean.Selection:
+def clean(path: Path, **options: Any) -> Selection:
     return tempclean.clean(rules(path, **options), Deadline(10))
 
 
-def reasons(selection: tempclean.Selection) -> dict[str, str]:
+def reasons(selection: Selection) -> dict[str, str]:
     return {os.path.basename(one.path): one.reason for one in selection.kept}
 
 
@@ -172,11 +176,11 @@ def test_mounts_are_not_crossed_even_bind_mounts_of_the_same_device(tmp_path: Pa
     script = 'for d in plain bilingual_mount; do mount --bind "$1/elsewhere" "$1/tmp/$d"; done; exec "$2" -c "$3" "$1/tmp" "$4"'
     code = """if True:
         import json, sys, time
-        from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean
+        from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.clean import run
         from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
         now = time.time
-        tempclean.time.time = lambda: now() + 2 * 86400
-        done = tempclean.run({"paths": [sys.argv[1]], "owners": [sys.argv[2]]}, Deadline(10), False)
+        time.time = lambda: now() + 2 * 86400
+        done = run({"paths": [sys.argv[1]], "owners": [sys.argv[2]]}, Deadline(10), False)
         print(json.dumps([done["removed"], done["kept"]]))
     """
     done = subprocess.run(
@@ -220,7 +224,7 @@ def test_a_directory_that_is_swapped_meanwhile_deletes_nothing_elsewhere(
     outside, folder = tmp_path / "outside", tmp_path / "tmp"
     precious = make(outside / "bilingual_precious")
     make(folder / "sub" / "bilingual_litter")
-    open_directory = tempclean._open_directory
+    open_directory = walk._open_directory
 
     def swap(name: str, parent: int) -> int:
         if name == "sub" and not (folder / "aside").exists():
@@ -231,7 +235,7 @@ def test_a_directory_that_is_swapped_meanwhile_deletes_nothing_elsewhere(
                 os.rename(outside, folder / "sub")
         return open_directory(name, parent)
 
-    monkeypatch.setattr(tempclean, "_open_directory", swap)
+    monkeypatch.setattr(walk, "_open_directory", swap)
     selection = clean(folder)
     assert (folder / "aside").exists(), "the swap took place"
     assert selection.stale == []
@@ -245,7 +249,7 @@ def test_a_directory_that_is_swapped_while_it_is_searched_deletes_in_the_one_tha
     outside, folder = tmp_path / "outside", tmp_path / "tmp"
     precious = make(outside / "bilingual_same_name")
     make(folder / "sub" / "bilingual_same_name")
-    unlink = tempclean._Walk._unlink
+    unlink = walk._Walk._unlink
 
     def swap(self: Any, *args: Any) -> str:
         os.rename(folder / "sub", folder / "aside")
@@ -255,7 +259,7 @@ def test_a_directory_that_is_swapped_while_it_is_searched_deletes_in_the_one_tha
             shutil.copytree(outside, folder / "sub")
         return unlink(self, *args)
 
-    monkeypatch.setattr(tempclean._Walk, "_unlink", swap)
+    monkeypatch.setattr(walk._Walk, "_unlink", swap)
     assert len(clean(folder).stale) == 1
     assert precious.exists() and (folder / "sub" / "bilingual_same_name").exists()
     assert os.listdir(folder / "aside") == []
@@ -267,7 +271,7 @@ def test_a_name_that_becomes_another_file_between_look_and_removal_stays(
     victim = make(tmp_path / "bilingual_1")
     fresh = make(tmp_path / "new")
     os.utime(fresh, ns=(victim.stat().st_mtime_ns,) * 2)
-    why_not = tempclean._Walk._why_not
+    why_not = walk._Walk._why_not
 
     def swap(self: Any, *args: Any) -> str:
         reason = why_not(self, *args)
@@ -275,7 +279,7 @@ def test_a_name_that_becomes_another_file_between_look_and_removal_stays(
             os.rename(fresh, victim)
         return reason
 
-    monkeypatch.setattr(tempclean._Walk, "_why_not", swap)
+    monkeypatch.setattr(walk._Walk, "_why_not", swap)
     assert reasons(clean(tmp_path)) == {"bilingual_1": "changed"} and victim.exists()
 
 
@@ -285,12 +289,12 @@ def test_a_killed_run_leaves_nothing_but_less_litter(tmp_path: Path) -> None:
     keep = make(tmp_path / "other")
     code = (
         "import sys, time\n"
-        "from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean\n"
+        "from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.clean import run\n"
         "from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline\n"
         "now = time.time\n"
-        "tempclean.time.time = lambda: now() + 2 * 86400\n"
+        "time.time = lambda: now() + 2 * 86400\n"
         "print('go', flush=True)\n"
-        "tempclean.run({'paths': [sys.argv[1]], 'owners': [sys.argv[2]], 'limit': 9999}, Deadline(20), False)\n"
+        "run({'paths': [sys.argv[1]], 'owners': [sys.argv[2]], 'limit': 9999}, Deadline(20), False)\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path), ME],
@@ -349,7 +353,7 @@ def test_a_second_run_is_refused_with_the_holder(tmp_path: Path) -> None:
 )
 def test_what_could_reach_further_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(OpsError, match=words):
-        tempclean.Rules.from_options({"owners": [ME], **options})
+        Rules.from_options({"owners": [ME], **options})
 
 
 @pytest.mark.parametrize(
@@ -357,7 +361,7 @@ def test_what_could_reach_further_is_refused(options: dict[str, Any], words: str
     [("45", 45), ("45s", 45), ("90m", 5400), ("12h", 43200), ("1d", 86400), ("1.5d", 129600), ("2w", 1209600)],
 )
 def test_durations(text: str, expected: float) -> None:
-    assert tempclean.seconds(text) == expected
+    assert seconds(text) == expected
 
 
 # ---------------------------------------------------------------- the module

@@ -15,12 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import tempclean
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.accounts import user_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.durations import seconds
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean import area as temp_area
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.clean import checks as temp_checks
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.clean import select as select_temp
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.rules import OPTIONS as TEMP_OPTIONS
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.tempclean.rules import Rules as TempRules
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, size
 
 TIMEOUT = 10.0
@@ -47,7 +52,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "group": {"type": "str", "default": ""},
         },
     },
-    "temp": {"type": "dict", "options": tempclean.OPTIONS},
+    "temp": {"type": "dict", "options": TEMP_OPTIONS},
     "max_entries": {"type": "int", "default": 500000},
 }
 
@@ -84,7 +89,7 @@ AREA = Area(
                 "chown and chmod it back, and find out what changed it.", "用 chown、chmod 改回，并查明由谁更改。"
             ),
         ),
-        **tempclean.RULES,
+        **temp_area.RULES,
     },
     sentences={
         "file.present": Text("{item} exists", "{item} 存在"),
@@ -110,7 +115,7 @@ AREA = Area(
         "file.rights_differ": Text(
             "{item}: {owner}:{group} {mode}, expected {wanted}", "{item}：{owner}:{group} {mode}，期望 {wanted}"
         ),
-        **tempclean.SENTENCES,
+        **temp_area.SENTENCES,
     },
 )
 
@@ -121,7 +126,7 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
     temp = spec.get("temp")
     if not wishes and not temp:
         raise OpsError("file: expected files, temp or both")
-    rules = tempclean.Rules.from_options(temp) if temp else None
+    rules = TempRules.from_options(temp) if temp else None
     thresholds = spec.get("thresholds") or {}
     budget = Budget(int(spec.get("max_entries") or OPTIONS["max_entries"]["default"]), deadline)
     checks: list[Check] = []
@@ -131,7 +136,7 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
         for path in wish.paths():
             checks += _look(path, wish, thresholds, budget, old, sizes)
     if rules:
-        checks += tempclean.checks(rules, tempclean.select(rules, deadline), AREA.reporter(thresholds))
+        checks += temp_checks(rules, select_temp(rules, deadline), AREA.reporter(thresholds))
     return ProbeResult(checks, {"sizes": sizes})
 
 
@@ -140,7 +145,7 @@ def validate(spec: Mapping[str, Any]) -> None:
     for one in spec.get("files") or []:
         Wish.from_spec(one)
     if spec.get("temp"):
-        tempclean.Rules.from_options({**spec["temp"], "owners": [str(os.geteuid())]})
+        TempRules.from_options({**spec["temp"], "owners": [str(os.geteuid())]})
 
 
 class Budget:
@@ -215,7 +220,7 @@ def _age(spec: Mapping[str, Any], path: str, option: str) -> float | None:
     if text in (None, ""):
         return None
     try:
-        return tempclean.seconds(text)
+        return seconds(text)
     except OpsError as exc:
         raise OpsError(f"file: {path}: {option}: {exc}") from exc
 
