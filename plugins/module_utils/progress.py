@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -28,6 +29,11 @@ def teller(path: str) -> Tell:
     """
     if not path:
         return silent
+    try:
+        # Kept open: whoever tells may have become another user by then. It ends with the process.
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return silent
     started = time.monotonic()
     last = ("", 0.0)
 
@@ -38,15 +44,8 @@ def teller(path: str) -> Tell:
             return
         last = (stage, now)
         line = json.dumps({"stage": stage, "done": done, "seconds": round(now - started, 1)}) + "\n"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            os.write(descriptor, line.encode())
-        except OSError:
-            pass
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, line.encode(), 0)
 
     return tell

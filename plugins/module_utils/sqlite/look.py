@@ -86,17 +86,17 @@ def look(questions: Questions, user: tuple[int, int]) -> dict[str, Any]:
 
 def _answer(questions: Questions, answers: dict[str, Any], counters: int) -> None:
     for attempt in range(3):
-        before = _shape(questions.path)
-        extra = _how_to_open(questions.path)
+        before = shape(questions.path)
+        extra = how_to_open(questions.path)
         with closing(connect(questions.path, "ro", BUSY_SECONDS, extra)) as connection:
             for step in (_facts, _schema, _quick_check, _rows):
                 step(connection, questions, answers, counters)
         # Immutable was right only if nobody began to write meanwhile.
-        if extra != "immutable=1" or _shape(questions.path) == before or attempt == 2:
+        if extra != "immutable=1" or shape(questions.path) == before or attempt == 2:
             return
 
 
-def _how_to_open(path: str) -> str:
+def how_to_open(path: str) -> str:
     """Return the URI parameter with which opening leaves no trace.
 
     Without WAL an ordinary reader makes no file, and needs its locks: immutable would read through a running write.
@@ -178,7 +178,7 @@ def _size(path: str) -> int | None:
         return None
 
 
-def _shape(path: str) -> list[Any]:
-    """Return what changes when somebody writes."""
+def shape(path: str) -> tuple[Any, ...]:
+    """Return device and inode, and what changes when somebody writes."""
     seen = os.stat(path)
-    return [seen.st_ino, seen.st_size, seen.st_mtime_ns, _size(path + "-wal"), _size(path + "-journal")]
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, _size(path + "-wal"), _size(path + "-journal"))
