@@ -13,6 +13,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import verify
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner, waivers
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_area
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain import area as maintenance
 
 LOCALES = ("en", "zh")
 
@@ -20,7 +22,8 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *probes]
+    acts = [verify_area.AREA, maintenance.AREA]
+    found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *acts, *probes]
     return list({id(area): area for area in found}.values())
 
 

@@ -121,16 +121,22 @@ def gather(children: Iterable[Child]) -> list[Outcome]:
     poll = select.poll()
     for fd in waiting:
         poll.register(fd, select.POLLIN | select.POLLHUP)
-    while waiting:
-        soonest = min(child.ends for _number, child in waiting.values())
-        events = poll.poll(max(0.0, soonest - time.monotonic()) * 1000)
-        done = {fd: False for fd, _event in events if waiting[fd][1].read()}
-        now = time.monotonic()
-        done.update({fd: True for fd, (_number, child) in waiting.items() if fd not in done and child.ends <= now})
-        for fd, timed_out in done.items():
-            number, child = waiting.pop(fd)
-            poll.unregister(fd)
-            outcomes[number] = child.finish(timed_out)
+    try:
+        while waiting:
+            soonest = min(child.ends for _number, child in waiting.values())
+            events = poll.poll(max(0.0, soonest - time.monotonic()) * 1000)
+            done = {fd: False for fd, _event in events if waiting[fd][1].read()}
+            now = time.monotonic()
+            done.update({fd: True for fd, (_number, child) in waiting.items() if fd not in done and child.ends <= now})
+            for fd, timed_out in done.items():
+                number, child = waiting.pop(fd)
+                poll.unregister(fd)
+                outcomes[number] = child.finish(timed_out)
+    except BaseException:
+        # A signal that ends this run in order must not leave children that go on reading for minutes.
+        for _number, child in waiting.values():
+            child.finish(timed_out=True)
+        raise
     return [outcomes[number] for number in range(len(children))]
 
 

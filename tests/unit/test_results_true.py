@@ -60,3 +60,9 @@ def test_temp_clean(run_module, tmp_path, returns_as_documented):
     result = run_module("temp_clean", paths=[str(tmp_path)], owners=[str(os.getuid())])
     assert result["kept"], "a young file stays, and is told"
     returns_as_documented("temp_clean", result)
+
+
+def test_sqlite_backup_verify(run_module, tmp_path, returns_as_documented):
+    result = run_module("sqlite_backup_verify", path=str(tmp_path / "none.db"))
+    assert result["checks"] and not result["ok"], "a snapshot that is not there is a finding"
+    returns_as_documented("sqlite_backup_verify", result)
