@@ -16,7 +16,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import Figures, Host, Memory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import COMMANDS, Reading, parse
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules import Wishes, evaluate
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.case import Wishes
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.evaluate import evaluate
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import Target, Unreachable, exchange
 
 # A server that needs longer for a PONG is down for its users (thresholds of the field: 3 s).

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis import engine, rules, versions, wire
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis import engine, versions, wire
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import DAY, MIB, Figures, Host, Memory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import COMMANDS, Reading, parse
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules import evaluate as rules
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.case import Wishes
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import Refusal, Target
 
 NOW = 1_795_000_000.0
@@ -153,7 +155,7 @@ def judge(
     **reading: Any,
 ) -> Check:
     figures = Figures(read(**reading), Memory.read(before or {}), host or Host(), NOW, cache=purpose == "cache")
-    wishes = rules.Wishes(role=purpose, strict_os=strict_os)
+    wishes = Wishes(role=purpose, strict_os=strict_os)
     found = {check.id: check for check in rules.evaluate(figures, Target(), wishes, thresholds or {})}
     json.dumps([check.as_dict() for check in found.values()])
     json.dumps([figures.state(), figures.stats()])
@@ -455,11 +457,11 @@ def test_state_stays_small_and_comes_back() -> None:
 
 
 def test_catalogue_is_complete_and_used() -> None:
-    decided = {check_id for check_id, _needs, _decide in rules._DECISIONS} | {"redis.access"}
+    decided = {check_id for check_id, _needs, _decide in rules.ALL} | {"redis.access"}
     assert decided == set(AREA.rules)
-    folder = Path(rules.__file__).parent
-    probe = folder.parent / "probes" / "redis.py"
-    source = "".join((folder / name).read_text() for name in ("rules.py", "engine.py")) + probe.read_text()
+    folder = Path(engine.__file__).parent
+    speakers = [*(folder / "rules").glob("*.py"), folder / "engine.py", folder.parent / "probes" / "redis.py"]
+    source = "".join(path.read_text() for path in speakers)
     kinds = set(re.findall(r'Unreachable\(\s*"(\w+)"', Path(wire.__file__).read_text()))
     kinds |= {"drip", "silent", "full", "closed", "loading"}
     spoken = {f"redis.up.{kind}" for kind in kinds} | {"redis.exposure.none", "redis.exposure.loopback"}
