@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.last_run import Memory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import LatencyEvent, Reading, SlowEntry
 
 MIB = 1024 * 1024
@@ -35,10 +35,6 @@ COUNTERS = (
     "used_cpu_sys_main_thread",
     "used_cpu_user_main_thread",
 )
-# A busy server has some 30 commands; the state stays small when modules bring hundreds.
-COMMANDS_KEPT = 60
-SAMPLES_KEPT = 40
-SAMPLE_EVERY = 3600.0
 SAMPLES_DAYS = 7
 RESTARTS_KEPT = 10
 
@@ -50,53 +46,6 @@ class Host(NamedTuple):
     thp: str = ""
     overcommit: str = ""
     somaxconn: int | None = None
-
-
-@dataclass
-class Memory:
-    """What the last run left behind. Anything that does not look as expected is taken for nothing."""
-
-    run_id: str = ""
-    at: float = 0.0
-    counters: dict[str, float] = field(default_factory=dict)
-    calls: dict[str, float] = field(default_factory=dict)
-    usec: dict[str, float] = field(default_factory=dict)
-    errors: dict[str, float] = field(default_factory=dict)
-    slowlog_id: int = -1
-    used_memory: float = 0.0
-    samples: list[tuple[float, float]] = field(default_factory=list)
-    restarts: list[float] = field(default_factory=list)
-    own_denials: int = 0
-
-    @classmethod
-    def read(cls, state: Mapping[str, Any]) -> Memory:
-        """Read the state dict of the last run, ``{}`` at the first."""
-        memory = cls()
-        if isinstance(state.get("run_id"), str) and _is_number(state.get("at")):
-            memory.run_id, memory.at = state["run_id"], float(state["at"])
-        for name in ("counters", "calls", "usec", "errors"):
-            values = state.get(name)
-            if isinstance(values, Mapping):
-                setattr(memory, name, {str(key): float(value) for key, value in values.items() if _is_number(value)})
-        for name in ("slowlog_id", "own_denials"):
-            if _is_number(state.get(name)):
-                setattr(memory, name, int(state[name]))
-        if _is_number(state.get("used_memory")):
-            memory.used_memory = float(state["used_memory"])
-        samples, restarts = state.get("samples"), state.get("restarts")
-        if isinstance(samples, list):
-            memory.samples = [(float(s[0]), float(s[1])) for s in samples if _is_pair(s)]
-        if isinstance(restarts, list):
-            memory.restarts = [float(moment) for moment in restarts if _is_number(moment)]
-        return memory
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_number(part) for part in value)
 
 
 @dataclass
@@ -318,9 +267,11 @@ class Figures:
     @property
     def restarts_24h(self) -> int:
         """Restarts seen within a day, this run's included."""
-        return len(self._restarts())
+        return len(self.restarts)
 
-    def _restarts(self) -> list[float]:
+    @property
+    def restarts(self) -> list[float]:
+        """When the server was restarted within a day, this run's included."""
         moments = [moment for moment in self.memory.restarts if moment > self.now - DAY]
         return ([*moments, self.now - self.uptime] if self.restarted else moments)[-RESTARTS_KEPT:]
 
@@ -352,114 +303,3 @@ class Figures:
         seconds = [float(replica.get("lag", 0)) for replica in self.reading.replicas]
         behind = [offset - float(replica.get("offset", offset)) for replica in self.reading.replicas]
         return max(seconds, default=0.0), max(0.0, *behind, 0.0)
-
-    def stats(self) -> dict[str, Any]:
-        """Derived figures and the selected fields they rest on, as plain JSON data."""
-        reading, info = self.reading, self.reading.info
-        commands = max(self.delta("total_commands_processed"), 1.0)
-        return {
-            "server": {
-                "name": reading.server,
-                "version": reading.version,
-                "uptime_seconds": int(self.uptime),
-                "run_id": info.get("run_id", ""),
-                "executable": info.get("executable", ""),
-                "config_file": info.get("config_file", ""),
-                "role": info.get("role", ""),
-            },
-            "window_seconds": round(self.seconds, 1),
-            "ping_ms": round(reading.ping_ms, 3),
-            "hit_rate_percent": _round(self.hit_rate),
-            "hit_rate_lifetime_percent": _round(self.hit_rate_lifetime),
-            "lookups": int(self.lookups),
-            "operations_per_second": _round(self.delta("total_commands_processed") / self.seconds),
-            "evictions_per_minute": _round(self.per_minute(self.delta("evicted_keys"))),
-            "expirations_per_second": _round(self.delta("expired_keys") / self.seconds),
-            "errors_per_1000_commands": {
-                name: round(1000.0 * self.error_delta(name) / commands, 3) for name in sorted(reading.errors)
-            },
-            "top_commands": self.top_commands(),
-            "clients": {
-                name: reading.number(name)
-                for name in ("connected_clients", "blocked_clients", "maxclients", "rejected_connections")
-            },
-            "memory": {
-                **{
-                    name: reading.number(name)
-                    for name in (
-                        "used_memory",
-                        "used_memory_rss",
-                        "used_memory_peak",
-                        "maxmemory",
-                        "total_system_memory",
-                        "allocator_frag_ratio",
-                        "allocator_frag_bytes",
-                        "mem_fragmentation_ratio",
-                    )
-                },
-                "policy": info.get("maxmemory_policy", ""),
-                "used_percent": _round(self.memory_percent),
-                "headroom_bytes": max(0, reading.count("maxmemory") - reading.count("used_memory"))
-                if reading.count("maxmemory")
-                else None,
-                "growth_bytes_per_day": _round(self.growth_per_day),
-                "days_to_maxmemory": _round(self.days_to_maxmemory),
-                "doctor": reading.doctor,
-            },
-            "keyspace": {
-                "keys": reading.keys,
-                "expiring": reading.expiring_keys,
-                "databases": {name: int(fields.get("keys", 0)) for name, fields in reading.databases.items()},
-            },
-            "persistence": {
-                "rdb_last_status": info.get("rdb_last_bgsave_status", ""),
-                "seconds_since_save": int(self.save_age) if "rdb_last_save_time" in info else None,
-                "changes_since_save": reading.number("rdb_changes_since_last_save"),
-                "aof_enabled": info.get("aof_enabled") == "1",
-                "fork_ms": reading.count("latest_fork_usec") / 1000.0,
-                "fork_ms_per_gb": _round(self.fork_ms_per_gb),
-            },
-            "replication": {
-                "role": info.get("role", ""),
-                "replicas": reading.count("connected_slaves"),
-                "link": info.get("master_link_status", ""),
-                "backlog_window_seconds": _round(self.backlog_window),
-            },
-            "slowlog": {"new": self.slow_count, "lost": self.slow_lost, "commands": self.slow_groups()[:10]},
-            "latency_p999_ms": {
-                name: round(values["p99.9"] / 1000.0, 3)
-                for name, values in sorted(reading.latency_usec.items())
-                if "p99.9" in values
-            },
-            "refused": {name: refusal.kind for name, refusal in sorted(reading.refused.items())},
-        }
-
-    def state(self) -> dict[str, Any]:
-        """Return what the next run is to be told."""
-        reading = self.reading
-        if "run_id" not in reading.info:  # INFO was refused: nothing new is known but our own refusals
-            return {}
-        busiest = sorted(reading.commands, key=lambda name: -reading.commands[name].get("usec", 0.0))[:COMMANDS_KEPT]
-        samples = [[at, keys] for at, keys in self.memory.samples if at > self.now - SAMPLES_DAYS * DAY]
-        if not samples or self.now - samples[-1][0] >= SAMPLE_EVERY:
-            samples.append([self.now, reading.keys])
-        return {
-            "run_id": reading.info["run_id"],
-            "at": self.now,
-            "counters": {name: reading.number(name) for name in COUNTERS if reading.number(name) is not None},
-            "calls": {name: reading.commands[name].get("calls", 0.0) for name in busiest},
-            "usec": {name: reading.commands[name].get("usec", 0.0) for name in busiest},
-            "errors": {name: float(count) for name, count in sorted(reading.errors.items())[:COMMANDS_KEPT]},
-            "slowlog_id": reading.slowlog[0].id if reading.slowlog else self._slowlog_id(),
-            "used_memory": reading.number("used_memory"),
-            "samples": samples[-SAMPLES_KEPT:],
-            "restarts": self._restarts(),
-            "own_denials": reading.refusals,
-        }
-
-    def _slowlog_id(self) -> int:
-        return -1 if self.restarted else self.memory.slowlog_id
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)

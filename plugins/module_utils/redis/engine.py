@@ -14,10 +14,13 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import Figures, Host, Memory
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import Figures, Host
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.last_run import Memory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import COMMANDS, Reading, parse
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.case import Wishes
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.evaluate import evaluate
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.state import state
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.stats import stats
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import Target, Unreachable, exchange
 
 # A server that needs longer for a PONG is down for its users (thresholds of the field: 3 s).
@@ -95,8 +98,8 @@ def inspect(
     host = read_host(reading.count("process_id")) if target.local else Host()
     figures = Figures(reading, memory, host, _server_time(reading), cache=wishes.role == "cache")
     checks = evaluate(figures, target, wishes, thresholds)
-    state = figures.state() or {**previous, "own_denials": memory.own_denials + reading.refusals}
-    return Inspection(checks, state, figures.stats())
+    kept = state(figures) or {**previous, "own_denials": memory.own_denials + reading.refusals}
+    return Inspection(checks, kept, stats(figures))
 
 
 def _down(say: Any, target: Target, exc: Unreachable) -> Check:

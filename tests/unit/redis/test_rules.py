@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis import engine, versions, wire
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.area import AREA
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import DAY, MIB, Figures, Host, Memory
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.derive import DAY, MIB, Figures, Host
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.last_run import Memory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.parse import COMMANDS, Reading, parse
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules import evaluate as rules
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.rules.case import Wishes
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.state import state as state_of
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.stats import stats
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redis.wire import Refusal, Target
 
 NOW = 1_795_000_000.0
@@ -158,7 +161,7 @@ def judge(
     wishes = Wishes(role=purpose, strict_os=strict_os)
     found = {check.id: check for check in rules.evaluate(figures, Target(), wishes, thresholds or {})}
     json.dumps([check.as_dict() for check in found.values()])
-    json.dumps([figures.state(), figures.stats()])
+    json.dumps([state_of(figures), stats(figures)])
     for check in found.values():
         for locale in ("en", "zh"):
             text = AREA.sentences[check.message].render(locale, check.words)
@@ -448,7 +451,7 @@ def test_state_stays_small_and_comes_back() -> None:
     state: dict[str, Any] = {}
     for hour in range(300):
         figures = Figures(read(**many), Memory.read(state), Host(), NOW + hour * 3600)
-        state = json.loads(json.dumps(figures.state()))
+        state = json.loads(json.dumps(state_of(figures)))
     assert len(json.dumps(state)) < 6000
     assert Memory.read(state).run_id == "a" * 40
 
