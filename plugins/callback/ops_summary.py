@@ -60,6 +60,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import 
 # Tag of a task that fails a host for findings it has reported already.
 VERDICT = "ops_verdict"
 
+# The module whose silence is that of the whole host; an action that takes too long says nothing about the host.
+LOOK = "service_health"
+
 COLOURS = {
     Status.OK: C.COLOR_OK,
     Status.WARNING: C.COLOR_CHANGED,
@@ -99,6 +102,8 @@ class CallbackModule(CallbackBase):
         self._checks: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
         self._unreachable: dict[str, str] = {}
         self._failed: dict[str, str] = {}
+        # Failures that did not end the host's run, in their order: an action that a role goes on after, to record it.
+        self._ignored: dict[str, list[str]] = {}
 
     @_never_raises
     def v2_playbook_on_start(self, playbook: Any) -> None:
@@ -118,9 +123,11 @@ class CallbackModule(CallbackBase):
         name, message = result.host.name, str(result.result.get("msg", ""))
         if VERDICT in result.task.tags:
             return  # it says in words what the table shows
-        if "timedout" in result.result and name not in self._checks:
+        if "timedout" in result.result and result.task.action.endswith(LOOK) and name not in self._checks:
             self._unreachable[name] = message  # a host that falls silent in mid-run
-        elif not ignore_errors or name not in self._checks:
+        elif ignore_errors:
+            self._ignored.setdefault(name, []).append(message)
+        else:
             self._failed[name] = message
 
     @_never_raises
@@ -133,14 +140,14 @@ class CallbackModule(CallbackBase):
         if not self._checks and not self._unreachable:
             return
         # A failure that a rescue caught is not one of the run.
-        failed = {host: message for host, message in self._failed.items() if host in stats.failures}
+        failed = {host: self._reason(host) for host in [*self._failed, *self._ignored] if host in stats.failures}
         lines = terminal.render(
             self._envelopes(failed),
             locale=self._locale(),
             plain=bool(C.ANSIBLE_NOCOLOR),
             encoding=getattr(sys.stdout, "encoding", None) or "utf-8",
             seconds=time.monotonic() - self._begin,
-            failed={host: message for host, message in failed.items() if host in self._checks},
+            failed={host: message for host, message in failed.items() if message and host in self._checks},
         )
         self._display.display("")
         for line in lines:
@@ -170,6 +177,12 @@ class CallbackModule(CallbackBase):
             if host not in self._checks and host not in self._unreachable
         ]
         return [*gone, *unchecked, *looked_at]
+
+    def _reason(self, host: str) -> str:
+        """Return why a host failed, each thing once: the last failure may repeat those that were ignored before it."""
+        last = self._failed.get(host, "")
+        earlier = [text for text in dict.fromkeys(self._ignored.get(host, ())) if text not in last]
+        return "; ".join(filter(None, [*earlier, last]))
 
     def _locale(self) -> str:
         chosen = self.get_option("locale")

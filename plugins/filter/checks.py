@@ -89,7 +89,9 @@ def ops_events(
 
 def _data(step: Step) -> dict[str, Any]:
     """Return what is worth keeping of the result of an action: everything but what Ansible adds of its own."""
-    kept = {key: value for key, value in step.result.items() if key not in ANSIBLE_KEYS and not key.startswith("_ansible")}
+    kept = {
+        key: value for key, value in step.result.items() if key not in ANSIBLE_KEYS and not key.startswith("_ansible")
+    }
     return {"what": step.what, **kept}
 
 

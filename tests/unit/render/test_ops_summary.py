@@ -45,6 +45,7 @@ def play(tmp_path):
     """Run tasks on some hosts and return what was printed after the recap, and the exit status."""
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "give.py").write_text(GIVE)
+    (tmp_path / "library" / "service_health.py").write_text("import time\ntime.sleep(9)\n")
     (tmp_path / "inventory").write_text(INVENTORY)
 
     def run(tasks, hosts="alpha", variables=None, **environment):
@@ -130,7 +131,7 @@ def test_a_verdict_does_not_repeat_the_findings(play):
 
 
 def test_a_host_that_falls_silent_or_cannot_be_checked_is_a_finding(play):
-    silent = {"command": "sleep 9", "timeout": 1, "ignore_errors": True, "when": "inventory_hostname == 'alpha'"}
+    silent = {"service_health": {}, "timeout": 1, "ignore_errors": True, "when": "inventory_hostname == 'alpha'"}
     broken = {"give": {"fail": "no python"}, "ignore_errors": True, "when": "inventory_hostname == 'beta'"}
     verdict = {"fail": {"msg": "verdict"}, "tags": "ops_verdict"}
     text, code = play([silent, broken, verdict], hosts="alpha,beta")
@@ -139,6 +140,23 @@ def test_a_host_that_falls_silent_or_cannot_be_checked_is_a_finding(play):
     assert "hosts: 2" in lines[0]
     assert re.match(r"✖ alpha +host.reachable", lines[2])
     assert any(re.match(r"✖ beta +host.checked +the checks could not run: no python", line) for line in lines)
+
+
+def test_an_action_that_failed_is_told_once_beside_the_findings(play):
+    act = {"give": {"fail": "no space left"}, "ignore_errors": True}
+    late = {"command": "sleep 9", "timeout": 1, "ignore_errors": True}
+    verdict = {"fail": {"msg": "CRITICAL action.completed"}, "tags": "ops_verdict"}
+    text, code = play([{"give": {"checks": [GOOD]}}, act, verdict])
+    lines = plain(text).splitlines()
+    assert code != 0
+    assert [line for line in lines if "no space left" in line] == [
+        "✖ alpha          failed                 no space left"
+    ]
+    repeated = {"fail": {"msg": "no record: no space left"}}
+    text, _code = play([{"give": {"checks": [GOOD]}}, act, repeated])
+    assert plain(text).count("no space left") == 1
+    text, _code = play([late, verdict])
+    assert "host.reachable" not in plain(text)
 
 
 def test_a_failure_that_was_rescued_is_not_told(play):
