@@ -171,3 +171,9 @@ def test_run_times_itself():
     [took] = by_id(run({}), "check.duration")
     assert took.status is Status.OK
     assert 0 < took.value < 5
+
+
+@pytest.mark.parametrize(("seconds", "warn", "crit"), [(15, "5", "20"), (120, "60", "120")])
+def test_a_run_that_was_given_minutes_may_take_them(seconds, warn, crit):
+    [check] = by_id(run({}, seconds=seconds), "check.duration")
+    assert (check.warn, check.crit) == (warn, crit)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         log,
         logrotate,
         performance,
+        pip,
         port,
         process,
         redis,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         sqlite,
         timer,
         unit,
+        updates,
     )
 
 
@@ -68,6 +70,7 @@ KINDS = Kinds(
             "log",
             "logrotate",
             "performance",
+            "pip",
             "port",
             "process",
             "redis",
@@ -75,6 +78,7 @@ KINDS = Kinds(
             "sqlite",
             "timer",
             "unit",
+            "updates",
         )
     )
 )

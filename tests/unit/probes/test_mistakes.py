@@ -26,6 +26,8 @@ MISTAKES = [
     ({"kind": "sqlite", "path": "learning.db"}, "absolute"),
     ({"kind": "backup", "path": "backups"}, "absolute"),
     ({"kind": "redis", "port": 0}, "port"),
+    ({"kind": "updates", "units": ["-x"]}, "name of a unit"),
+    ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 
 
