@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manifest: what proves a snapshot. A file without one is not a backup.
 
-It is written last, so that it also says that the snapshot beside it is complete.
+A snapshot gets its name when its manifest is there, and is proved before that: what has both is complete.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
@@ -30,8 +30,11 @@ PARTIAL = ".partial"
 # Columns that say when a row was written, in the applications this operates.
 STAMPS = ("created_at", "updated_at", "last_review_date")
 HASH_CHUNK = 1 << 20
+PAGE_SIZES = {1 << power for power in range(9, 17)}
 # A manifest has a line per table; anything bigger is another file.
 MAX_BYTES = 1 << 20
+
+Give = Callable[[int], None]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Python 3.9 reads three or six digits of a second, no others.
@@ -42,8 +45,12 @@ _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?Z")
 class Manifest:
     """The manifest of one snapshot.
 
-    ``sha256`` and ``bytes`` are those of the file as it lies there (compressed, if it is); ``rows`` counts each table;
-    ``newest`` is the latest of all stamps in the rows, as the application writes them; times are UTC.
+    ``sha256`` and ``bytes`` are those of the file as it lies there (compressed, if it is), ``database_sha256`` and
+    ``database_bytes`` those of the database in it; ``rows`` counts each table; ``newest`` is the latest of all stamps in
+    the rows, as the application writes them; times are UTC. ``journal_mode`` is the one of the live database: a snapshot
+    is in none that makes other files. ``set`` and ``members`` name the snapshots that were made together, ``complete``
+    tells whether all of them are good. ``verified`` is the level of the check it passed (``full``, ``quick``, ``none``).
+    A manifest of ``kind`` ``files`` is one of an archive: it counts its ``entries`` and has no page, schema or row.
     """
 
     sha256: str
@@ -57,6 +64,19 @@ class Manifest:
     newest: str | None = None
     tools: dict[str, str] = field(default_factory=dict)
     schema: str = SCHEMA
+    kind: str = "database"
+    engine: str = ""
+    journal_mode: str = ""
+    compress: str = "none"
+    database_sha256: str = ""
+    database_bytes: int = 0
+    application_id: int = 0
+    foreign_keys: int = 0
+    verified: str = ""
+    set: str = ""
+    members: list[str] = field(default_factory=list)
+    complete: bool = True
+    entries: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -79,24 +99,35 @@ class Manifest:
             manifest = cls(**known)
         except TypeError as exc:
             raise OpsError(f"manifest is incomplete: {exc}") from exc
-        rows, tools = manifest.rows, manifest.tools
-        right = {
-            "sha256": isinstance(manifest.sha256, str) and bool(_SHA256.fullmatch(manifest.sha256)),
-            "bytes": _count(manifest.bytes) and manifest.bytes > 0,
-            "source": isinstance(manifest.source, str) and bool(manifest.source),
-            "created": _moment(manifest.created) is not None,
-            "page_size": _count(manifest.page_size) and manifest.page_size in {1 << power for power in range(9, 17)},
-            "user_version": isinstance(manifest.user_version, int),
-            "schema_sha256": isinstance(manifest.schema_sha256, str)
-            and bool(_SHA256.fullmatch(manifest.schema_sha256)),
-            "rows": isinstance(rows, dict) and all(isinstance(name, str) and _count(n) for name, n in rows.items()),
-            "newest": manifest.newest is None or isinstance(manifest.newest, str),
-            "tools": isinstance(tools, dict) and all(isinstance(text, str) for text in tools.values()),
-        }
-        for name, good in right.items():
+        for name, good in manifest._right().items():
             if not good:
-                raise OpsError(f"manifest: {name} is {known[name]!r}, which cannot be")
+                raise OpsError(f"manifest: {name} is {getattr(manifest, name)!r}, which cannot be")
         return manifest
+
+    def _right(self) -> dict[str, bool]:
+        """Tell of each field whether it can be."""
+        is_database = self.kind == "database"
+        texts = {name: getattr(self, name) for name in ("engine", "journal_mode", "compress", "verified", "set")}
+        return {
+            "kind": self.kind in ("database", "files"),
+            "sha256": _is_sha256(self.sha256),
+            "bytes": _count(self.bytes) and self.bytes > 0,
+            "source": isinstance(self.source, str) and bool(self.source),
+            "created": _moment(self.created) is not None,
+            "page_size": _count(self.page_size) and (self.page_size in PAGE_SIZES or not is_database),
+            "user_version": isinstance(self.user_version, int),
+            "schema_sha256": _is_sha256(self.schema_sha256) or (self.schema_sha256 == "" and not is_database),
+            "rows": isinstance(self.rows, dict)
+            and all(isinstance(name, str) and _count(n) for name, n in self.rows.items()),
+            "newest": self.newest is None or isinstance(self.newest, str),
+            "tools": isinstance(self.tools, dict) and all(isinstance(text, str) for text in self.tools.values()),
+            **{name: isinstance(text, str) for name, text in texts.items()},
+            "database_sha256": self.database_sha256 == "" or _is_sha256(self.database_sha256),
+            "application_id": isinstance(self.application_id, int),
+            "members": isinstance(self.members, list) and all(isinstance(name, str) for name in self.members),
+            "complete": isinstance(self.complete, bool),
+            **{name: _count(getattr(self, name)) for name in ("database_bytes", "foreign_keys", "entries")},
+        }
 
 
 def describe(database: Path, snapshot: Path, source: str, created: str) -> Manifest:
@@ -126,8 +157,11 @@ def manifest_path(snapshot: Path) -> Path:
     return snapshot.with_name(snapshot.name + SUFFIX)
 
 
-def write_manifest(snapshot: Path, manifest: Manifest) -> Path:
-    """Write the manifest beside its snapshot, whole or not at all, and return its path."""
+def write_manifest(snapshot: Path, manifest: Manifest, give: Give | None = None) -> Path:
+    """Write the manifest beside its snapshot, whole or not at all, and return its path.
+
+    ``give`` gets the open file, to set its owner before anything is in it.
+    """
     path = manifest_path(snapshot)
     partial = path.with_name(path.name + PARTIAL)
     text = json.dumps(manifest.as_dict(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
@@ -135,6 +169,8 @@ def write_manifest(snapshot: Path, manifest: Manifest) -> Path:
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
         with open(descriptor, "w", encoding="utf-8") as stream:
+            if give is not None:
+                give(descriptor)
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -222,6 +258,10 @@ def _moment(text: Any) -> float | None:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:
         return None
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and bool(_SHA256.fullmatch(value))
 
 
 def _count(value: Any) -> bool:
