@@ -183,7 +183,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger, LedgerMissing, Selection
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.opening import LedgerMissing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger, Selection
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.verify import verify
 
 

@@ -15,13 +15,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Ar
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.anchor import Anchor, anchor_path, read_anchor
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.chain import genesis_hash
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events import digest
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import (
-    COLUMNS,
-    SCHEMA,
-    Ledger,
-    genesis_hash,
-)
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.schema import COLUMNS, SCHEMA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
 
 AREA = Area(
     "ledger",

@@ -27,8 +27,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events 
     digest,
     moment,
 )
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger, LedgerMissing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.opening import LedgerMissing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.verify import verify
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.writers import writing
 
 ROOT = os.geteuid() == 0
 
@@ -342,7 +344,7 @@ def test_a_stuck_writer_is_named(ledger: Ledger) -> None:
     connection.close()
     record(ledger, "tutor2")
     process = writer(ledger.path, "w", 1)
-    with ledger._writing(time.monotonic() + 1), pytest.raises(OpsError, match="stayed locked"):
+    with writing(ledger.path, time.monotonic() + 1), pytest.raises(OpsError, match="stayed locked"):
         Ledger(ledger.path).append([NewEvent("check.run", "tutor2")], deadline=0.2)
     process.communicate("go\n", timeout=10)
     assert process.returncode == 0

@@ -14,8 +14,9 @@ import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.anchor import anchor_path
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.chain import hash_event
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events import NewEvent
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger, hash_event
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.verify import AREA, verify
 
 
