@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the server answers, since when, and which version it is.
 
-Debian's 7.0 is past its upstream end but patched by the distribution: OK. The same version built by hand is not."""
+Debian's 7.0 is past its upstream end but patched by the distribution: OK. The same version built by hand is not.
+"""
 
 from __future__ import annotations
 

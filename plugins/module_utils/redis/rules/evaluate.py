@@ -5,7 +5,8 @@
 
 What a check needs and the server does not tell is never OK: refused by the ACL, not in this version, or not applicable
 becomes SKIPPED with that reason. Left out: what needs to read keys (big keys), or more than one server (number of
-masters)."""
+masters).
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@
 * A default installation on loopback without a memory limit is a WARNING (``redis.mem.unbounded``): it is the one default
   that ends in the OOM killer. The Bilingual Tutor sets 256 MB and allkeys-lru whenever it connects.
 * Evictions are what an allkeys policy of a cache is for: they count only when the hit rate is low as well.
-* The peak is advice inside an OK, since it harms nobody by itself."""
+* The peak is advice inside an OK, since it harms nobody by itself.
+"""
 
 from __future__ import annotations
 

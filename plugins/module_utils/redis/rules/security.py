@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may reach the server, who was refused, and the kernel settings below it.
 
-Kernel settings are advice inside an OK, since every fresh Debian host has them; ``strict_os`` makes a WARNING of them."""
+Kernel settings are advice inside an OK, since every fresh Debian host has them; ``strict_os`` makes a WARNING of them.
+"""
 
 from __future__ import annotations
 

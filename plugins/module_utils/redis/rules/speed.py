@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Speed: slow commands, spikes, forks, the processor.
 
-That the latency monitor is off is advice inside an OK, since it harms nobody by itself."""
+That the latency monitor is off is advice inside an OK, since it harms nobody by itself.
+"""
 
 from __future__ import annotations
 
