@@ -13,6 +13,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 # The runbook's checks are at 9-10, 14-15 and 17-18; a run in between belongs to the shift that is due or was last due.
 SHIFT_ENDS = ((12, "morning"), (16, "afternoon"), (24, "evening"))
 SHIFTS = tuple(name for _hour, name in SHIFT_ENDS)
+# In the order of datetime.weekday(); the runbook has tasks for the first five.
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def zone(name: str) -> ZoneInfo:
@@ -27,3 +29,8 @@ def shift_at(moment: datetime, timezone: str) -> str:
     """Return the shift of an aware moment in the operator's zone."""
     hour = moment.astimezone(zone(timezone)).hour
     return next(name for end, name in SHIFT_ENDS if hour < end)
+
+
+def day_at(moment: datetime, timezone: str) -> str:
+    """Return the day of the week of an aware moment in the operator's zone: mon to sun."""
+    return DAYS[moment.astimezone(zone(timezone)).weekday()]

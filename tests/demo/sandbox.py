@@ -46,6 +46,8 @@ PORTS: Mapping[str, int] = MappingProxyType({"nginx": 18080, "gunicorn": 15000, 
 LOGS = ("bilingual_tutor.log", "gunicorn_error.log", "nginx_error.log")
 READY_SECONDS = 15.0
 VISITS = 20
+# gunicorn's own, and how long each request took.
+ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %(L)s'
 
 NGINX = """\
 daemon off;
@@ -54,7 +56,9 @@ pid {run}/nginx.pid;
 error_log {logs}/nginx_error.log;
 events {{ worker_connections 64; }}
 http {{
-    access_log {logs}/nginx_access.log;
+    log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+                     '"$http_referer" "$http_user_agent" $request_time';
+    access_log {logs}/nginx_access.log timed;
     client_body_temp_path {run}/nginx_body;
     proxy_temp_path {run}/nginx_proxy;
     fastcgi_temp_path {run}/nginx_fastcgi;
@@ -256,6 +260,7 @@ class Sandbox:
             # The control socket would lie in the home directory, one for all of the user.
             *("--pid", self.run / "gunicorn.pid", "--capture-output", "--no-control-socket"),
             *("--access-logfile", self.logs / "gunicorn_access.log"),
+            *("--access-logformat", ACCESS_FORMAT),
             *("--error-logfile", self.logs / "gunicorn_error.log"),
             "bilingual_tutor.web.app:app",
         ]

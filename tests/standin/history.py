@@ -33,7 +33,7 @@ BACKUP_DAYS = 3
 ROTATED_DAYS = 3
 
 APPLICATION_LINE = "{stamp} - bilingual_tutor - INFO - 数据库已打开\n"
-ACCESS_LINE = '127.0.0.1 - - [{clf}] "GET /api/health HTTP/1.0" 200 70 "-" "curl/7.88.1"\n'
+ACCESS_LINE = '127.0.0.1 - - [{clf}] "GET /api/health HTTP/1.0" 200 70 "-" "curl/7.88.1" 0.004\n'
 GUNICORN_LINE = "[{stamp} +0000] [411] [INFO] Booting worker with pid: 411\n"
 LOGS = {
     "bilingual_tutor.log": APPLICATION_LINE,

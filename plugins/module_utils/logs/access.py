@@ -18,12 +18,12 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.limits im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import redact_url
 
 # The combined format of nginx, Apache and gunicorn; whatever follows the user agent may be a time.
-_ACCESS = re.compile(
+COMBINED = re.compile(
     r"^\S+ \S+ .{0,100}?\[(?P<at>[^\]]{10,40})\] \"(?P<request>(?:[^\"\\]|\\.)*)\" (?P<status>[1-5]\d\d) \S+"
     r"(?: \"(?:[^\"\\]|\\.)*\" \"(?:[^\"\\]|\\.)*\")?(?P<rest>.*)$"
 )
 # Only a decimal fraction is surely seconds: gunicorn also knows whole microseconds.
-_SECONDS = re.compile(r"(?:^|[\s=\"])(\d{1,5}\.\d{1,6})\"?s?(?=\s|$)")
+SECONDS = re.compile(r"(?:^|[\s=\"])(\d{1,5}\.\d{1,6})\"?s?(?=\s|$)")
 
 
 class AccessReader:
@@ -43,7 +43,7 @@ class AccessReader:
     def feed(self, block: bytes) -> None:
         """Take complete lines, joined by newlines."""
         for line in block.decode("utf-8", "replace").split("\n"):
-            match = _ACCESS.match(line[:LINE])
+            match = COMBINED.match(line[:LINE])
             if not match:
                 self.unread += bool(line.strip())
                 continue
@@ -56,7 +56,7 @@ class AccessReader:
                 words = match["request"].split(" ")
                 self.failed[f"{status} {words[0]} {normalise_path(words[1] if len(words) > 1 else '')}"] += 1
             if match["rest"]:
-                told = _SECONDS.search(match["rest"])
+                told = SECONDS.search(match["rest"])
                 if told:
                     self.seconds.append(float(told[1]))
 

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.access import AccessReader
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.app import AppReader
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.cursor import (
     HEAD,
     Cursor,
@@ -27,6 +25,16 @@ CHUNK = 262144
 TAIL = 65536
 
 
+class Reader(Protocol):
+    """Who is fed the lines of a log."""
+
+    def feed(self, block: bytes) -> None:
+        """Take complete lines, joined by newlines."""
+
+    def end(self, complete: bool) -> int:
+        """End a file; return how many of its last bytes are to be read again at the next run."""
+
+
 class Budget:
     """The bytes that one run may read, and those that it left out."""
 
@@ -40,7 +48,7 @@ class Budget:
         return 0 if self._deadline.remaining() <= self._reserve else self.limit - self.used
 
 
-def read_part(part: Part, reader: AppReader | AccessReader, budget: Budget) -> Cursor:
+def read_part(part: Part, reader: Reader, budget: Budget) -> Cursor:
     """Feed a part to the reader, line by line; return the cursor for the next run."""
     budget.files += 1
     with content(part.path) as stream:

@@ -26,6 +26,9 @@ MISTAKES = [
     ({"kind": "sqlite", "path": "learning.db"}, "absolute"),
     ({"kind": "backup", "path": "backups"}, "absolute"),
     ({"kind": "redis", "port": 0}, "port"),
+    ({"kind": "performance", "paths": ["/x"], "format": "(?P<status>.)"}, "seconds"),
+    ({"kind": "slow_queries", "paths": ["/x"], "pattern": "slow"}, "query"),
+    ({"kind": "capacity", "growth": [{"name": "users"}]}, "table"),
     ({"kind": "updates", "units": ["-x"]}, "name of a unit"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
