@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import sys
 
@@ -16,6 +17,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import S
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import process
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.processes import judge
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.processes.wanted import Wanted
 
 WAIT = "print(1, flush=True); input()"
 
@@ -63,7 +66,7 @@ def test_no_process_at_all_is_critical_unless_none_is_wanted():
 def test_name_and_user_select_too(two):
     word, started = two
     comm = proc.process(started[0].pid).comm
-    user = process.pwd.getpwuid(os.geteuid()).pw_name
+    user = pwd.getpwuid(os.geteuid()).pw_name
     assert look({"comm": comm, "cmdline": word, "user": user})["process.count"].value == 2
     assert look({"comm": "other", "cmdline": word})["process.count"].value == 0
     assert look({"user": "nobody", "cmdline": word})["process.count"].value == 0
@@ -137,9 +140,9 @@ def test_a_program_replaced_on_disk_is_named(spawn, tmp_path):
         ("/tmp/x.so", False),
         ("/memfd:x", False),
     ):
-        assert bool(process._CODE.match(gone.format(path))) == found
-    assert not process._CODE.match("7f00-7f10 r--p 00000000 08:01 42 /usr/lib/libssl.so.3 (deleted)")
-    assert not process._CODE.match("7f00-7f10 r-xp 00000000 08:01 42 /usr/lib/libssl.so.3")
+        assert bool(judge._CODE.match(gone.format(path))) == found
+    assert not judge._CODE.match("7f00-7f10 r--p 00000000 08:01 42 /usr/lib/libssl.so.3 (deleted)")
+    assert not judge._CODE.match("7f00-7f10 r-xp 00000000 08:01 42 /usr/lib/libssl.so.3")
 
 
 @pytest.mark.skipif(not os.access("/opt", os.W_OK), reason="needs to write to /opt: run as root")
@@ -167,7 +170,7 @@ def test_a_real_process_whose_program_was_deleted(tmp_path, spawn):
 )
 def test_what_selects_nothing_is_refused(entry):
     with pytest.raises(OpsError):
-        process.Wanted.read(entry)
+        Wanted.read(entry)
 
 
 def test_a_process_is_itself():
