@@ -30,6 +30,7 @@ MISTAKES = [
     ({"kind": "slow_queries", "paths": ["/x"], "pattern": "slow"}, "query"),
     ({"kind": "capacity", "growth": [{"name": "users"}]}, "table"),
     ({"kind": "updates", "units": ["-x"]}, "name of a unit"),
+    ({"kind": "logins", "root_from": ["home"]}, "root_from"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 
