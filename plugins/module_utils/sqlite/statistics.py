@@ -69,7 +69,8 @@ def _judge(connection: sqlite3.Connection, table: str, known: dict[str, int]) ->
     wanted = [name for name, partial in have if not partial]
     if not have:
         return None  # a table without an index has one plan
-    missing = [name for name in wanted if name not in known]
+    # The primary key of a table without rowids is the table, and goes by its name in the statistics.
+    missing = [name for name in wanted if name not in known and not (table in known and name.startswith("sqlite_"))]
     if missing:
         rows = _rows(connection, table, FEW)
         return Stale(table, "missing", rows, index=missing[0]) if rows else None

@@ -58,16 +58,15 @@ class Task:
 def perform(task: Task) -> dict[str, Any]:
     """Do it; for a child process, since it cannot become root again."""
     started = time.monotonic()
-    # The kernel lets a process read its own counters only through a file opened before it changed its user.
-    with open("/proc/self/io", "rb", buffering=0) as counters:
-        become(*task.target.user)
-        pending = unmoved(task.target.real)
-        try:
-            result = _watched(task, pending, started, _counter(task, counters.fileno()))
-        except NoTraceless as exc:
-            result = Result("refused", "traceless", {"error": str(exc)})
-        except (sqlite3.Error, UnicodeDecodeError, OSError) as exc:
-            result = _trouble(task, exc)
+    heard = _counter(task)
+    become(*task.target.user)
+    pending = unmoved(task.target.real)
+    try:
+        result = _watched(task, pending, started, heard)
+    except NoTraceless as exc:
+        result = Result("refused", "traceless", {"error": str(exc)})
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as exc:
+        result = _trouble(task, exc)
     result.seconds = time.monotonic() - started
     return asdict(result)
 
@@ -120,9 +119,16 @@ def _act(
     return result
 
 
-def _counter(task: Task, counters: int) -> Callable[[], None]:
-    """Return what tells how far a check has come, by the bytes it has read."""
+def _counter(task: Task) -> Callable[[], None]:
+    """Return what tells how far a check has come, by the bytes it has read.
+
+    The kernel lets a process read its own counters only through a file opened before it changed its user.
+    """
     if task.action not in CHECKS or task.plan:
+        return lambda: None
+    try:
+        counters = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return lambda: None
     begin, whole = _bytes_read(counters), max(1, task.target.header.size)
     return lambda: task.tell(task.action, min(0.99, (_bytes_read(counters) - begin) / (PASSES * whole)))

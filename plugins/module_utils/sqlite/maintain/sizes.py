@@ -61,10 +61,10 @@ def room(path: str, used: int) -> Room:
     usual = temp_place()
     for temp in dict.fromkeys((usual, beside)):
         if os.stat(temp).st_dev == os.stat(beside).st_dev:
-            wanted = [(beside, 2 * needed)]
+            places = [(beside, 2 * needed)]
         else:
-            wanted = [(beside, needed), (temp, needed)]
-        lacking = [(place, most) for place, most in wanted if _free(place) < most]
+            places = [(beside, needed), (temp, needed)]
+        lacking = [(place, most) for place, most in places if _free(place) < most]
         if not lacking:
             return Room(temp)
         if lacking[0][0] == beside and lacking[0][1] == needed:

@@ -41,8 +41,8 @@ def incremental(work: Work) -> Result:
             if exc.reason == "stall_reached" and pages > 1:
                 pages = max(1, pages // 4)
                 continue
-            freed = {"free": size((free - left) * unit), "held": exc.held, "budget": work.wanted.max_stall}
-            return Result("failed", f"freed_{exc.reason}", freed, changed=left < free)
+            params = {"free": size((free - left) * unit), "held": exc.held, "budget": work.wanted.max_stall}
+            return Result("failed", f"freed_{exc.reason}", params, changed=left < free)
         slices += 1
         before, left = left, work.pragma("freelist_count")
         if left >= before:
