@@ -98,8 +98,9 @@ class Step(NamedTuple):
 
 
 def _item(result: Mapping[str, Any]) -> str:
+    """Return what a turn of a loop was about: its item, or the item's ``name``."""
     item = result.get(result.get("ansible_loop_var", "item"), "")
-    return item if isinstance(item, str) else ""
+    return str(item.get("name", "")) if isinstance(item, Mapping) else str(item)
 
 
 def make_envelope(
