@@ -15,6 +15,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_area
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain import area as maintenance
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import area as restore_area
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import area as backup_area
 
 LOCALES = ("en", "zh")
 
@@ -22,7 +24,7 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    acts = [verify_area.AREA, maintenance.AREA]
+    acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA]
     found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *acts, *probes]
     return list({id(area): area for area in found}.values())
 
