@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import describe, write_manifest
 
 
 @pytest.fixture
@@ -66,3 +69,13 @@ def test_sqlite_backup_verify(run_module, tmp_path, returns_as_documented):
     result = run_module("sqlite_backup_verify", path=str(tmp_path / "none.db"))
     assert result["checks"] and not result["ok"], "a snapshot that is not there is a finding"
     returns_as_documented("sqlite_backup_verify", result)
+
+
+def test_sqlite_restore(run_module, tmp_path, returns_as_documented):
+    with closing(sqlite3.connect(tmp_path / "snapshot.db")) as connection:
+        connection.execute("CREATE TABLE vocabulary (word TEXT)")
+    snapshot = tmp_path / "snapshot.db"
+    write_manifest(snapshot, describe(snapshot, snapshot, "/live.db", "2026-11-23T02:00:00Z"))
+    result = run_module("sqlite_restore", snapshot=str(snapshot), path=str(tmp_path / "learning.db"))
+    assert result["steps"] and result["checks"]
+    returns_as_documented("sqlite_restore", result)
