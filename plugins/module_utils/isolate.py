@@ -24,6 +24,7 @@ from typing import Any, Callable
 MAX_ANSWER = 8 * 1024 * 1024
 # How long a finished or killed child may take to leave the process table; one in an uninterruptible wait never does.
 REAP_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -143,3 +144,27 @@ def gather(children: Iterable[Child]) -> list[Outcome]:
 def run_isolated(function: Callable[[], Any], seconds: float) -> Outcome:
     """Run one function in a child that is killed after that many seconds."""
     return gather([Child(function, seconds)])[0]
+
+
+def bound(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function for a child that ends with the process that called this, even when that one is killed.
+
+    For children that work for long: an orphan would keep the locks it inherited.
+    """
+    parent = os.getpid()
+
+    def child() -> Any:
+        end_with(parent)
+        return function()
+
+    return child
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; undone by changing the user, so to be called after that."""
+    import ctypes  # no probe needs it, and it takes longer to load than most of them run
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

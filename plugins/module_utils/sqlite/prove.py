@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, gather
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, bound, gather
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import PAUSE, Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
@@ -78,9 +78,9 @@ def prove(database: Path | str, deadline: Deadline, tell: Tell = silent, level: 
         raise OpsError(f"{database} is not there or no regular file: expected a database nobody has open")
     seconds = deadline.remaining()
     check = CHECKS[level]
-    children = [Child(lambda: _facts(database), seconds)]
+    children = [Child(bound(lambda: _facts(database)), seconds)]
     if check:
-        children.append(Child(lambda: _integrity(database, check, tell), seconds))
+        children.append(Child(bound(lambda: _integrity(database, check, tell)), seconds))
     facts, integrity = [*gather(children), Outcome(value={"rows": []})][:2]
     for outcome, what in ((integrity, check), (facts, "foreign_key_check")):
         if outcome.timed_out:

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import bound, end_with, run_isolated
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.pin import (
     BUSY_SECONDS,
     Pin,
+    let_go,
+    opened,
     pin,
     why_not,
 )
@@ -73,7 +75,7 @@ def _pinned_copy(target: Target, out: int, deadline: Deadline, tell: Tell) -> Co
     source = Source(target.real, target.seen.st_dev, target.seen.st_ino, target.seen.st_uid)
     with Pin(target.real, target.user, deadline) as pinned:
         wal = pinned.journal_mode == "wal"
-        outcome = run_isolated(lambda: copy_pinned(source, wal, out, tell), deadline.remaining())
+        outcome = run_isolated(bound(lambda: copy_pinned(source, wal, out, tell)), deadline.remaining())
         if outcome.timed_out:
             raise OpsError(late(target.path, outcome.seconds))
         if outcome.error:
@@ -100,23 +102,29 @@ def _said(kind: str, text: str, path: str) -> str:
     )
 
 
-def _as_owner(target: Target, work: Callable[[sqlite3.Connection], str], deadline: Deadline) -> str:
+def _as_owner(target: Target, work: Callable[[sqlite3.Connection], None], deadline: Deadline) -> str:
     """Run a function on a connection that was opened as the owner, in a child that then writes as ourselves."""
+
+    parent = os.getpid()
 
     def child() -> str:
         uid, gid = os.geteuid(), os.getegid()
         if uid == 0:
             os.setegid(target.seen.st_gid)
             os.seteuid(target.seen.st_uid)
-        with closing(connect(target.real, "rw", BUSY_SECONDS)) as source:
-            # The first read opens -wal and -shm: as the owner, whoever we are afterwards.
-            source.execute("PRAGMA schema_version").fetchone()
-            mode: str = source.execute("PRAGMA journal_mode").fetchone()[0]
-            if uid == 0:
-                os.seteuid(uid)
-                os.setegid(gid)
-            work(source)
-            return mode
+        source = opened(target.real)
+        # The first read opens -wal and -shm: as the owner, whoever we are afterwards.
+        source.execute("PRAGMA schema_version").fetchone()
+        mode: str = source.execute("PRAGMA journal_mode").fetchone()[0]
+        if uid == 0:
+            os.seteuid(uid)
+            os.setegid(gid)
+        end_with(parent)
+        work(source)
+        if source.in_transaction:
+            source.execute("ROLLBACK")
+        let_go(source, target.real)
+        return mode
 
     outcome = run_isolated(child, deadline.remaining())
     if outcome.timed_out:
@@ -129,7 +137,7 @@ def _as_owner(target: Target, work: Callable[[sqlite3.Connection], str], deadlin
     return str(outcome.value)
 
 
-def _api(source: sqlite3.Connection, place: str, deadline: Deadline, tell: Tell) -> str:
+def _api(source: sqlite3.Connection, place: str, deadline: Deadline, tell: Tell) -> None:
     """Copy page by page inside one read transaction."""
 
     def progress(_status: int, remaining: int, total: int) -> None:
@@ -146,15 +154,13 @@ def _api(source: sqlite3.Connection, place: str, deadline: Deadline, tell: Tell)
         for connection in (source, copied):
             connection.execute(f"PRAGMA cache_size = -{API_CACHE_MIB << 10}")
         source.backup(copied, pages=STEP_PAGES, progress=progress, sleep=0.05)
-    return ""
 
 
-def _vacuum(source: sqlite3.Connection, place: str, _deadline: Deadline, tell: Tell) -> str:
+def _vacuum(source: sqlite3.Connection, place: str, _deadline: Deadline, tell: Tell) -> None:
     """Write the database anew; the deadline is the child's own."""
     tell("copy", None)
     source.execute(f"PRAGMA cache_size = -{API_CACHE_MIB << 10}")
     source.execute("VACUUM INTO ?", (place,))
-    return ""
 
 
 def _leave_wal_mode(out: int) -> None:

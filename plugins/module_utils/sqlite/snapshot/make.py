@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, gather
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, bound, gather
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import PARTIAL, Manifest, sha256
@@ -102,11 +102,11 @@ def make_archive(
     out = dest.make(made.partial)
     try:
         outcome = gather(
-            [Child(lambda: {**pack(paths, leave, out, tell), "synced": _synced(out)}, deadline.remaining())]
+            [Child(bound(lambda: {**pack(paths, leave, out, tell), "synced": _synced(out)}), deadline.remaining())]
         )
         made.facts = _answer(outcome[0], "packing the files")
         entries = made.facts["entries"]
-        outcome = gather([Child(lambda: prove_archive(out, entries), deadline.remaining())])
+        outcome = gather([Child(bound(lambda: prove_archive(out, entries)), deadline.remaining())])
         _answer(outcome[0], "reading the archive back")
     finally:
         os.close(out)
@@ -150,7 +150,7 @@ def _synced(descriptor: int) -> bool:
 
 def _beside(work: list[Callable[[], Any]], proof: Callable[[], Proof], deadline: Deadline) -> tuple[Proof, list[Any]]:
     """Run functions in children while the proof runs here."""
-    children = [Child(one, deadline.remaining()) for one in work]
+    children = [Child(bound(one), deadline.remaining()) for one in work]
     try:
         proved = proof()
     except BaseException:
@@ -161,7 +161,7 @@ def _beside(work: list[Callable[[], Any]], proof: Callable[[], Proof], deadline:
 
 
 def _read_back(packed: int, method: str, digest: str, deadline: Deadline) -> None:
-    outcome = gather([Child(lambda: unpacked_sha256(packed, method), deadline.remaining())])[0]
+    outcome = gather([Child(bound(lambda: unpacked_sha256(packed, method)), deadline.remaining())])[0]
     seen = _answer(outcome, "reading the compressed copy back")
     if seen != digest:
         raise OpsError(

@@ -55,17 +55,15 @@ class Pin:
             os.close(ready)
 
     def _hold(self, user: tuple[int, int]) -> bool:
-        """Be the child. Ends without closing when there is a log: nothing of it is to be written by a backup."""
+        """Be the child."""
         os.close(self._release_writer or -1)
         become(*user)
-        connection = connect(self.database, "rw", BUSY_SECONDS)
-        _kept.append(connection)
+        connection = opened(self.database)
         pin(connection)
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         os.write(self._ready, json.dumps({"journal_mode": mode}).encode() + b"\n")
         os.read(self._release, 1)
-        if not size_of(self.database + "-wal"):
-            connection.close()
+        let_go(connection, self.database)
         return True
 
     def _wait(self, ready: int, deadline: Deadline) -> None:
@@ -99,6 +97,19 @@ class Pin:
                 f"the read transaction on {self.database} {why} before the copy did: the copy proves nothing and is "
                 "dropped. Try again; see the journal for a process that was killed"
             )
+
+
+def opened(database: str) -> sqlite3.Connection:
+    """Open a live database, as its owner; it stays open until ``let_go`` or the end of the process."""
+    connection = connect(database, "rw", BUSY_SECONDS)
+    _kept.append(connection)
+    return connection
+
+
+def let_go(connection: sqlite3.Connection, database: str) -> None:
+    """Close, unless that might write a log into the database: what a crashed application left is not a backup's to touch."""
+    if not size_of(database + "-wal"):
+        connection.close()
 
 
 def pin(connection: sqlite3.Connection) -> None:
