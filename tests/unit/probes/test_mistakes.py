@@ -31,6 +31,7 @@ MISTAKES = [
     ({"kind": "capacity", "growth": [{"name": "users"}]}, "table"),
     ({"kind": "updates", "units": ["-x"]}, "name of a unit"),
     ({"kind": "logins", "root_from": ["home"]}, "root_from"),
+    ({"kind": "permissions", "trees": ["etc"]}, "absolute path"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 
