@@ -65,6 +65,15 @@ def test_temp_clean(run_module, tmp_path, returns_as_documented):
     returns_as_documented("temp_clean", result)
 
 
+def test_sqlite_maintenance(run_module, tmp_path, returns_as_documented):
+    path = tmp_path / "learning.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE vocabulary (word TEXT)")
+    result = run_module("sqlite_maintenance", path=str(path), actions=["integrity_check", "analyze"])
+    assert result["actions"]["analyze"]["result"] == "done"
+    returns_as_documented("sqlite_maintenance", result)
+
+
 def test_sqlite_backup_verify(run_module, tmp_path, returns_as_documented):
     result = run_module("sqlite_backup_verify", path=str(tmp_path / "none.db"))
     assert result["checks"] and not result["ok"], "a snapshot that is not there is a finding"

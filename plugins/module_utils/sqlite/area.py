@@ -114,6 +114,14 @@ AREA = Area(
             uom="%",
             source="counts from 16 MiB of free pages on",
         ),
+        "sqlite.statistics": Rule(
+            title=Text("Tables without fresh planner statistics", "查询规划统计缺失或过期的表"),
+            fix=Text(
+                "The afternoon run of daily_checks analyses them (daily_checks_optimize).",
+                "下午的检查会自动分析这些表（daily_checks_optimize）。",
+            ),
+            source="the rule of PRAGMA optimize in SQLite 3.46: no statistics, or ten times or a tenth of the rows",
+        ),
         "sqlite.version": Rule(
             title=Text("SQLite of the application", "应用使用的 SQLite 版本"),
             fix=Text(
@@ -221,6 +229,10 @@ AREA = Area(
             "{value:.0f} % of {size} is unused ({free})", "{size} 中有 {value:.0f}% 未使用（{free}）"
         ),
         "sqlite.freelist_small": Text("{free} unused, not worth a VACUUM", "空闲 {free}，无需 VACUUM"),
+        "sqlite.statistics_fresh": Text("all tables have fresh ones", "均为最新"),
+        "sqlite.statistics_stale": Text(
+            "{value:.0f} tables have none or old ones: {names}", "有 {value:.0f} 张表缺失或过期：{names}"
+        ),
         "sqlite.version_fixed": Text("{version}, without the WAL-reset bug", "{version}，不受 WAL-reset 缺陷影响"),
         "sqlite.version_affected": Text(
             "{version}: has the WAL-reset bug, which needs several writing processes (here {count}) and can damage an index",

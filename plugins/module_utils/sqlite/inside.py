@@ -80,10 +80,12 @@ def judge(
         yield from _identity(say, spec, answers)
     if "schema" in answers:
         yield _schema(say, answers["schema"], state)
-    if answers["step"] in ("quick_check", "rows") and "schema" in answers:
+    if answers["step"] in ("quick_check", "rows", "statistics") and "schema" in answers:
         yield _quick_check(say, spec, answers)
     if len(answers.get("rows", ())) == len(spec["floors"]) > 0:
         yield _rows(say, spec["floors"], answers["rows"])
+    if "statistics" in answers:
+        yield _statistics(say, answers["statistics"])
 
 
 def _not_opened(say: Reporter, real: str, answers: Mapping[str, Any], user: str) -> Check:
@@ -134,6 +136,12 @@ def _rows(say: Reporter, floors: Mapping[str, int], rows: Mapping[str, int | Non
             "sqlite.rows", Status.CRITICAL, "sqlite.rows_few", names=listed(few), evidence=few, value=len(few)
         )
     return say.find("sqlite.rows", Status.OK, "sqlite.rows_enough", count=len(floors), value=0)
+
+
+def _statistics(say: Reporter, stale: list[str]) -> Check:
+    sentence = "sqlite.statistics_stale" if stale else "sqlite.statistics_fresh"
+    names = listed([line.partition(":")[0] for line in stale])
+    return say.measure("sqlite.statistics", len(stale), sentence, names=names, evidence=stale)
 
 
 def _schema(say: Reporter, schema: Mapping[str, str], state: dict[str, Any]) -> Check:

@@ -29,6 +29,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header import read_header
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.locks import live_wal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import quoted, schema_objects
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.statistics import stale
 
 BUSY_SECONDS = 1.0
 # Virtual machine steps between two looks at the clock: some 10,000 a millisecond.
@@ -89,7 +90,7 @@ def _answer(questions: Questions, answers: dict[str, Any], counters: int) -> Non
         before = shape(questions.path)
         extra = how_to_open(questions.path)
         with closing(connect(questions.path, "ro", BUSY_SECONDS, extra)) as connection:
-            for step in (_facts, _schema, _quick_check, _rows):
+            for step in (_facts, _schema, _quick_check, _rows, _statistics):
                 step(connection, questions, answers, counters)
         # Immutable was right only if nobody began to write meanwhile.
         if extra != "immutable=1" or shape(questions.path) == before or attempt == 2:
@@ -153,6 +154,11 @@ def _rows(connection: sqlite3.Connection, questions: Questions, answers: dict[st
             continue
         limited = f"SELECT 1 FROM {quoted(table)} LIMIT {max(1, floor)}"
         answers["rows"][table] = connection.execute(f"SELECT count(*) FROM ({limited})").fetchone()[0]
+
+
+def _statistics(connection: sqlite3.Connection, questions: Questions, answers: dict[str, Any], counters: int) -> None:
+    answers["step"] = "statistics"
+    answers["statistics"] = [str(one) for one in stale(connection)]
 
 
 def application_sqlite(python: str) -> str:

@@ -31,7 +31,7 @@ def test_a_healthy_database_in_use(database, application, look) -> None:
     before = tree(database.parent)
     checks = look("sqlite", database, pids=[app.pid], floors=FLOORS, python=sys.executable)
     assert bad(checks) == {}
-    names = "file in_use owner lock wal version opens freelist schema quick_check rows"
+    names = "file in_use owner lock wal version opens freelist statistics schema quick_check rows"
     assert {check.id: check.status.name for check in checks.values()} == {
         f"sqlite.{name}": "OK" for name in names.split()
     }
@@ -405,3 +405,13 @@ def test_a_hot_journal_is_left_to_the_service(database, look) -> None:
 def test_bad_options(options, message) -> None:
     with pytest.raises(OpsError, match=message):
         prepare({"kind": "sqlite", **options})
+
+
+def test_planner_statistics_are_told(database, look) -> None:
+    """What the afternoon decides by: it never warns by itself, since the run that sees it renews them."""
+    check = look("sqlite", database)["sqlite.statistics"]
+    assert (check.status, check.value, check.evidence) == (Status.OK, 1.0, ["vocabulary: no statistics of words"])
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("ANALYZE")
+    check = look("sqlite", database)["sqlite.statistics"]
+    assert (check.value, check.message) == (0.0, "sqlite.statistics_fresh")
