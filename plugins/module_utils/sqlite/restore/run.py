@@ -279,7 +279,7 @@ class _Restore:
 
     def _plan(self, place: Place) -> list[str]:
         down = ["stop", "prove_free"] if place.unit.name else ["prove_free"]
-        return ["stage", *down, "replace", *(["start", "serve"] if place.unit.name else ["prove"])]
+        return ["stage", *down, "replace", "serve" if place.unit.name else "prove"]
 
     def _verify(self, staged: Path) -> None:
         """Write the database that is in the snapshot and prove what was written."""

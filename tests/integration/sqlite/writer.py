@@ -1,0 +1,115 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An application that commits at a steady rate and keeps a ledger, so that any copy can be told from a mixture.
+
+Each commit adds one row to ``ledger``, one to the running total, and changes some page elsewhere; every fiftieth deletes
+or adds a stretch of rows, so that pages become free and the file grows. A state between two commits does not add up.
+
+``writer.py DATABASE RATE`` commits until its standard input ends; ``DATABASE.acked`` holds the number of the last commit
+as eight bytes. Then it prints one line of JSON: commits, and the milliseconds the slowest of them took. ``writer.py
+make DATABASE MEGABYTES`` makes the database.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import random
+import select
+import sqlite3
+import struct
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+
+def make(path: Path, megabytes: float) -> None:
+    """Make a database of about that size, with indexes and references, in WAL mode."""
+    words = int(megabytes * 1650)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("CREATE TABLE vocabulary (id INTEGER PRIMARY KEY, word TEXT, body TEXT, created_at TEXT)")
+        connection.execute(
+            "CREATE TABLE reviews (id INTEGER PRIMARY KEY, word INTEGER REFERENCES vocabulary (id), created_at TEXT)"
+        )
+        connection.execute("CREATE TABLE ledger (n INTEGER PRIMARY KEY, amount INTEGER)")
+        connection.execute("CREATE TABLE total (id INTEGER PRIMARY KEY, n INTEGER, amount INTEGER)")
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO total VALUES (1, 0, 0)")
+        connection.execute(
+            "INSERT INTO vocabulary (word, body, created_at) WITH RECURSIVE k (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k "
+            "WHERE i < ?) SELECT hex(randomblob(10)), hex(randomblob(200)), datetime(1700000000 + i, 'unixepoch') FROM k",
+            (words,),
+        )
+        connection.execute("INSERT INTO reviews (word, created_at) SELECT id, created_at FROM vocabulary")
+        connection.execute("COMMIT")
+        connection.execute("CREATE INDEX words ON vocabulary (word)")
+        connection.execute("CREATE INDEX reviewed ON reviews (word)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def write(path: Path, rate: float) -> None:
+    """Commit until standard input ends."""
+    acked = open(f"{path}.acked", "w+b")
+    acked.write(bytes(8))
+    acked.flush()
+    shared = mmap.mmap(acked.fileno(), 8)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    (number,) = connection.execute("SELECT n FROM total").fetchone()
+    (words,) = connection.execute("SELECT max(id) FROM vocabulary").fetchone()
+    chance = random.Random(number)
+    took: list[float] = []
+    print("writing", flush=True)
+    following = time.monotonic()
+    while not select.select([sys.stdin], [], [], max(0.0, following - time.monotonic()))[0]:
+        begin = time.monotonic()
+        number += 1
+        amount = chance.randrange(1000)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO ledger VALUES (?, ?)", (number, amount))
+        connection.execute("UPDATE total SET n = n + 1, amount = amount + ?", (amount,))
+        connection.execute(
+            "UPDATE vocabulary SET word = hex(randomblob(10)) WHERE id = ?", (chance.randrange(1, words + 1),)
+        )
+        if number % 50 == 0:
+            connection.execute("INSERT INTO reviews (word) SELECT id FROM vocabulary ORDER BY id LIMIT 500")
+        elif number % 50 == 25:
+            connection.execute("DELETE FROM reviews WHERE id > (SELECT max(id) - 400 FROM reviews)")
+        connection.execute("COMMIT")
+        struct.pack_into("=Q", shared, 0, number)
+        took.append(1000 * (time.monotonic() - begin))
+        following = max(following + 1 / rate, time.monotonic() - 1 / rate)
+    took.sort()
+    print(
+        json.dumps(
+            {"commits": len(took), "p99": took[int(len(took) * 0.99)] if took else 0, "worst": max(took, default=0)}
+        ),
+        flush=True,
+    )
+
+
+def acked(path: Path) -> int:
+    """Return the number of the last commit that the writer knows of."""
+    raw = Path(f"{path}.acked").read_bytes()
+    return struct.unpack("=Q", raw)[0]
+
+
+def state(path: Path) -> int:
+    """Return of which commit a snapshot is the state; raise AssertionError when it is none."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        count, last, amount = connection.execute("SELECT count(*), max(n), sum(amount) FROM ledger").fetchone()
+        total = connection.execute("SELECT n, amount FROM total").fetchone()
+    assert (count, amount or 0) == total and (last or 0) == count, f"a mixture: {count} rows to {last}, total {total}"
+    return int(count)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(Path(sys.argv[2]), float(sys.argv[3]))
+    else:
+        write(Path(sys.argv[1]), float(sys.argv[2]))
