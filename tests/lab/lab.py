@@ -53,6 +53,7 @@ INOTIFY_INSTANCES = 1024
 # The hosts share this machine's processors and disk with whatever else it does: how busy those are, and how fast a
 # healthy service answers on them, says nothing about a host of the lab.
 OFF = {"warn": "", "crit": ""}
+REDIS = {name: OFF for name in ("redis.ping", "redis.latency.p999", "redis.fork")}
 VARIABLES = {
     "ops_usage_scope": "personal_learning",
     "daily_checks_thresholds": {
@@ -61,8 +62,11 @@ VARIABLES = {
             for name in ("cpu.util", "cpu.iowait", "cpu.steal", "cpu.psi", "mem.psi", "io.psi", "procs.d_state")
         },
         "http": {"http.total": OFF},
-        "redis": {name: OFF for name in ("redis.ping", "redis.latency.p999", "redis.fork")},
+        "redis": REDIS,
     },
+    "weekly_maintenance_thresholds": {"redis": REDIS},
+    # A lab host has no pip, and no network to ask an index.
+    "weekly_maintenance_python": "",
 }
 
 BOOT_SECONDS = 60.0

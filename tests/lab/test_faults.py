@@ -10,16 +10,9 @@ checks their ``previous``; then the faults; then one run over all four hosts.
 from __future__ import annotations
 
 import json
-import os
-import re
-import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,14 +20,12 @@ from typing import Any
 import faults
 import lab
 import pytest
+from runs import Run, play
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("tutor1", "tutor2", "tutor3", "tutor4")
 NETS = range(10, 20)  # not those of a person (0) and of molecule (1)
 LONGEST_SECONDS, USUAL_SECONDS = 20.0, 5.0
-STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
 SHIFTS = ("morning", "afternoon", "evening")
-FINDING = ("WARNING", "CRITICAL", "UNKNOWN")
 pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
 
 
@@ -49,8 +40,6 @@ class Case:
 
 
 APP, NGINX, REDIS = (f"unit.{{}}|{unit}" for unit in (faults.APP, faults.NGINX, faults.REDIS))
-# Tells that looking took more than 5 s, which it does where something hangs, and where this machine is busy.
-DURATION = "check.duration|"
 NEW_ERRORS = {"log.new_fingerprints|application": "WARNING"}
 HEALTH_DOWN = {"http.status|health": "CRITICAL"}
 PAGES_DOWN = {**HEALTH_DOWN, "http.status|response": "CRITICAL"}
@@ -145,33 +134,6 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of the playbook: how it ended, and what it left in the ledger."""
-
-    status: int
-    seconds: float
-    looking: float  # seconds from the name of the run to its last record
-    output: str = field(repr=False)
-    envelopes: dict[str, dict[str, Any]] = field(repr=False)
-    commands: dict[str, int]  # started by ssh on each host that could be asked
-
-    def statuses(self, host: str) -> dict[str, str]:
-        """Return the status of each check of a host by ``id|item``."""
-        checks = self.envelopes[host]["checks"]
-        return {f"{check['id']}|{check['item']}": STATUS[check["status"]] for check in checks}
-
-    def findings(self, host: str) -> dict[str, str]:
-        """Return the checks of a host that need somebody."""
-        return {key: status for key, status in self.statuses(host).items() if status in FINDING and key != DURATION}
-
-    def failed(self, host: str) -> bool:
-        """Tell whether the recap counts the host as failed or unreachable."""
-        recap = re.search(rf"^{host}\s+: .*?unreachable=(\d+)\s+failed=(\d+)", self.output, re.MULTILINE)
-        assert recap, self.output
-        return recap.groups() != ("0", "0")
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of one host: before the fault, during it, and its journal then."""
 
@@ -200,40 +162,9 @@ class Bench:
 
     def run(self, directory: Path, names: tuple[str, ...], shift: str) -> Run:
         """Run the playbook once over all hosts of an inventory."""
-        before = {name: self._commands(name) for name in names}
-        environ = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
-            "ANSIBLE_NOCOLOR": "1",
-            # The hosts of the last batch had the same addresses: their connections must not be taken for these.
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
-        }
-        state = directory / "state"
-        command = [Path(sys.executable).with_name("ansible-playbook"), "bilingual_tutor.ops.daily_checks"]
-        command += ["-i", directory / "hosts.yml"]
-        for setting in (f"ops_shift={shift}", "ops_fail_on=warning", "ops_locale=en", f"ops_state_dir={state}"):
-            command += ["-e", setting]
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
-        seconds = time.monotonic() - started
-        output = done.stdout + done.stderr
-        events = read_ledger(state / "ledger.db") if (state / "ledger.db").exists() else []
-        envelopes = {subject: data for _seq, subject, data in events[-len(names) :]}
-        assert set(envelopes) == set(names), output
-        named = datetime.strptime(events[-1][2]["run_id"].split("-")[0], "%Y%m%dT%H%M%SZ")
-        recorded = datetime.fromisoformat(events[-1][0].rstrip("Z"))
-        after = {name: self._commands(name) for name in names}
-        commands = {name: after[name] - before[name] for name in names if after[name] >= 0}
-        return Run(done.returncode, seconds, (recorded - named).total_seconds(), output, envelopes, commands)
-
-    def _commands(self, name: str) -> int:
-        """Count the commands that ssh has started on a host since it booted; -1 when the host is frozen."""
-        host = self.lab.host(name)
-        if host.is_frozen():
-            return -1
-        journal = host.run("journalctl", "-q", "-o", "cat", "-t", "sshd", check=False).stdout
-        return journal.count("Starting session: command")
+        run = play(self.lab, "daily_checks", directory, names, ops_shift=shift)
+        assert set(run.envelopes) == set(names), run.output
+        return run
 
     def outcomes(self, cases: tuple[Case, ...]) -> dict[str, Outcome]:
         """Play up to four cases of one shift at once."""
@@ -255,13 +186,6 @@ class Bench:
                     units = [word for unit in (faults.APP, faults.NGINX, faults.REDIS) for word in ("-u", unit)]
                     journals[name] = host.run("journalctl", "-q", "-n", "40", *units, check=False).stdout
         return {case.fault: Outcome(name, before, during, journals.get(name, "")) for name, case in zip(names, cases)}
-
-
-def read_ledger(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return time, host and envelope of each recorded run, oldest first."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-        rows = ledger.execute("SELECT at, subject, data FROM events WHERE kind = 'check.run' ORDER BY seq").fetchall()
-    return [(at, subject, json.loads(data)) for at, subject, data in rows]
 
 
 @pytest.fixture(scope="module")
@@ -318,9 +242,7 @@ def test_a_fault_turns_exactly_its_checks(case: Case, outcome_of: Any) -> None:
     assert before.findings(host) == {}
     turned = during.findings(host)
     assert turned == case.turned
-    checks = during.envelopes[host]["checks"]
-    told = " ".join(check["summary"] for check in checks if f"{check['id']}|{check['item']}" in turned)
-    assert case.names in told
+    assert case.names in during.told(host, turned)
     assert during.failed(host)
     # What the healthy run just before took above its usual 5 s at most is this machine's doing, not the fault's.
     assert during.looking < LONGEST_SECONDS + max(0.0, before.looking - USUAL_SECONDS)
