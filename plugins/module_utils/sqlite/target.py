@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.files import size_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header import Header, read_header
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.ownership import account
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users import Service, find_service, usage
@@ -93,7 +94,8 @@ def _whole(path: str, real: str) -> Header:
         )
     if not header.valid:
         raise OpsError(f"{path} does not begin as a SQLite database: its header is destroyed, or it is another file")
-    if not header.whole:
+    # Pages that are not yet in the file may be in the log: a checkpoint writes the first page before the last.
+    if not header.whole and not size_of(real + "-wal"):
         raise OpsError(
             f"{path} is truncated: it has {size(header.size)}, its header says {size(header.expected)}. Keep it with its "
             "-wal and -shm, and restore the newest verified snapshot"
