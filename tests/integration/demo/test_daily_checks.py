@@ -9,8 +9,10 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,33 @@ def test_evening_removes_stale_files_and_only_those(sandbox: Sandbox) -> None:
     assert stale.name in json.dumps(event.data)
     evening()
     assert len(events(sandbox.directory / "ledger.db", "maintenance.temp_clean")) == 1
+
+
+def test_afternoon_renews_statistics_only_where_they_are_missing(sandbox: Sandbox) -> None:
+    def statistics() -> int:
+        with closing(sqlite3.connect(sandbox.database)) as connection:
+            found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone()[0]
+            return connection.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0] if found else 0
+
+    def afternoon(*words: str, **variables: Any) -> None:
+        done = play(sandbox, *words, ops_shift="afternoon", **variables)
+        assert done.returncode == 0, done.stdout
+
+    with closing(sqlite3.connect(sandbox.database)) as connection:
+        connection.execute("CREATE TABLE planned (n INTEGER)")
+        connection.execute("CREATE INDEX planned_n ON planned (n)")
+        connection.execute("INSERT INTO planned VALUES (1)")
+        connection.commit()
+    before = statistics()
+    afternoon(daily_checks_optimize=False)
+    afternoon("--check")
+    assert statistics() == before
+    afternoon()
+    assert statistics() > before
+    [event] = events(sandbox.directory / "ledger.db", "maintenance.sqlite")
+    assert "planned: no statistics of planned_n" in event.data["actions"]["optimize"]["lines"]
+    afternoon()
+    assert len(events(sandbox.directory / "ledger.db", "maintenance.sqlite")) == 1
+    told = {c["id"]: c for e in latest(sandbox)["envelopes"] for c in e["checks"]}
+    assert told["sqlite.statistics"]["value"] == 0
+    assert (told["sqlite.version"]["status"], sqlite3.sqlite_version in told["sqlite.version"]["summary"]) == (0, True)
