@@ -26,6 +26,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.waivers
 # Ansible packs what is imported by name anywhere in a file, also where it is never run.
 if TYPE_CHECKING:
     from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import (  # noqa: F401
+        accounts,
         backup,
         capacity,
         cron,
@@ -63,6 +64,7 @@ class Kinds(UserDict):
 KINDS = Kinds(
     dict.fromkeys(
         (
+            "accounts",
             "backup",
             "capacity",
             "cron",

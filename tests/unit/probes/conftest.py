@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +45,12 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A directory that every user may pass through, which those of pytest are not."""
+    top = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="ops-test-"))
+    top.chmod(0o755)
+    yield top
+    shutil.rmtree(top)

@@ -32,6 +32,7 @@ MISTAKES = [
     ({"kind": "updates", "units": ["-x"]}, "name of a unit"),
     ({"kind": "logins", "root_from": ["home"]}, "root_from"),
     ({"kind": "permissions", "trees": ["etc"]}, "absolute path"),
+    ({"kind": "accounts", "sysctl": {"../../etc/shadow": 1}}, "name with dots"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 
