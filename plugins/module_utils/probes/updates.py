@@ -4,7 +4,8 @@
 """Updates of the system: those that wait, security first, how old the package lists are, and what must be restarted.
 
 Sources: a simulated upgrade (apt's own lists, no network, no lock, no root), dpkg's status file, apt's periodic jobs and
-their stamps, /proc/PID/maps. Cost: 0.3 s, and 1 to 3 s when apt has to build its cache anew.
+their stamps, /proc/PID/maps. Cost: 0.3 s, and 1 to 3 s where
+apt's cache is older than its lists: it is built in memory then, nothing is written.
 
 Lists that are missing are UNKNOWN, never "no updates". Since when an update waits is remembered from run to run. Whether
 the host itself has to be restarted is told by reboot.required of the probe host.
@@ -78,7 +79,7 @@ def _judge_apt(
     lists = apt.package_lists(of, deadline.remaining())
     checks = [
         _judge_lists(say, lists, now),
-        *_judge_waiting(say, lists, before, state, deadline, now),
+        *_judge_waiting(say, of, lists, before, state, deadline, now),
         judge_unattended(say, of, found, spec["unattended"], now),
     ]
     held = "updates.held_some" if found.held else "updates.held_none"
@@ -103,10 +104,16 @@ def _judge_lists(say: Reporter, lists: apt.Lists, now: float) -> Check:
 
 
 def _judge_waiting(
-    say: Reporter, lists: apt.Lists, before: Mapping[str, float], state: dict[str, Any], deadline: Deadline, now: float
+    say: Reporter,
+    of: apt.Settings,
+    lists: apt.Lists,
+    before: Mapping[str, float],
+    state: dict[str, Any],
+    deadline: Deadline,
+    now: float,
 ) -> list[Check]:
     try:
-        updates = apt.waiting(deadline.remaining())
+        updates = apt.waiting(of, deadline.remaining())
     except OpsError as exc:
         # A package that is half installed stops apt, and is a finding of its own beside this one.
         state["security"] = dict(before)

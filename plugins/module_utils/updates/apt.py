@@ -46,6 +46,7 @@ class Settings:
     lists: str
     state: str
     status: str
+    cache: str
     log: str
     refresh: bool
     unattended: bool
@@ -77,6 +78,7 @@ def settings(timeout: float) -> Settings:
         "lists": "Dir::State::lists/d",
         "state": "Dir::State/d",
         "status": "Dir::State::status/f",
+        "cache": "Dir::Cache::pkgcache/f",
         "log": "Unattended-Upgrade::LogDir",
         "refresh": "APT::Periodic::Update-Package-Lists",
         "unattended": "APT::Periodic::Unattended-Upgrade",
@@ -92,19 +94,30 @@ def settings(timeout: float) -> Settings:
         told["lists"],
         told["state"],
         told["status"],
+        told["cache"],
         told.get("log", "/var/log/unattended-upgrades"),
         enabled and told.get("refresh", "0") != "0",
         enabled and told.get("unattended", "0") != "0",
     )
 
 
-def waiting(timeout: float) -> list[Update]:
+def waiting(of: Settings, timeout: float) -> list[Update]:
     """Return what apt would upgrade, held packages too; raise OpsError when it cannot tell."""
-    output = run(["apt-get", "--simulate", "--ignore-hold", *NO_LOCK, "dist-upgrade"], timeout)
+    output = run(["apt-get", "--simulate", "--ignore-hold", *NO_LOCK, *_no_trace(of), "dist-upgrade"], timeout)
     if output.rc != 0:
         wrong = [line for line in output.stderr.splitlines() if line.startswith("E:")]
         raise OpsError(f"apt-get --simulate: {(wrong or [output.complaint])[0]}")
     return list(parse_simulation(output.stdout))
+
+
+def _no_trace(of: Settings) -> tuple[str, ...]:
+    """Return what keeps apt from writing its cache (some 70 MB) where that is old: then it is built in memory alone."""
+    try:
+        built = os.stat(of.cache).st_mtime
+        newest = max([os.stat(of.status).st_mtime, *(entry.stat().st_mtime for entry in os.scandir(of.lists))])
+    except (OSError, ValueError):
+        built, newest = 0.0, 1.0
+    return () if built >= newest else ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
 
 
 def parse_simulation(text: str) -> Iterator[Update]:

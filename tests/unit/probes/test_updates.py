@@ -258,6 +258,28 @@ def test_a_switch_over_all_daily_jobs_is_seen(host):
     assert not apt.settings(10).unattended
 
 
+@needs_apt
+@pytest.mark.parametrize("age", ["current", "old", "absent"])
+def test_nothing_is_written(supplied, age):
+    supplied.update()
+    cache = supplied.top / "cache"
+    subprocess.run(["apt-get", "check"], capture_output=True, check=False)
+    assert (cache / "pkgcache.bin").exists()
+    if age == "old":
+        later = time.time() + 5
+        os.utime(supplied.top / "dpkg/status", (later, later))
+    if age == "absent":
+        for path in cache.glob("*.bin"):
+            path.unlink()
+
+    def traces():
+        return {path: path.stat().st_mtime_ns for path in supplied.top.rglob("*") if path.is_file()}
+
+    before = traces()
+    assert look()[0]["updates.security"].params["count"] == 1
+    assert traces() == before
+
+
 def test_lines_of_a_real_simulation():
     text = (
         "Inst libc6 [2.36-9+deb12u9] (2.36-9+deb12u10 Debian:12.10/stable, Debian-Security:12/stable-security [amd64])\n"
