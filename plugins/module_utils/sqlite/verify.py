@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifes
     schema_objects,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import CHECKS, Proof, prove
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.files import prove_archive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_read import (
     Late,
@@ -145,10 +147,13 @@ class _Verification:
                 verdict.path = path
                 before = os.stat(path)
                 self._read_manifest(path)
-                database = self._open(path, cleaning)
-                if database is not None:
-                    self._prove(database)
-                    self._unchanged(path, before)
+                if verdict.manifest and verdict.manifest.kind == "files" and not self._stage:
+                    self._archive(path, verdict.manifest.entries)
+                else:
+                    database = self._open(path, cleaning)
+                    if database is not None:
+                        self._prove(database)
+                self._unchanged(path, before)
                 if verdict.manifest:
                     self._age(verdict.manifest)
         verdict.seconds["total"] = round(time.monotonic() - started, 3)
@@ -211,6 +216,24 @@ class _Verification:
                 "snapshot.manifest", Status.CRITICAL, "snapshot.manifest_missing", reason="missing", name=path.name
             )
         return None
+
+    def _archive(self, path: Path, entries: int) -> None:
+        """Prove the archive of a set's other files: its hash, and that each of its entries can be read back."""
+        reading = Reading(path, self._deadline, self._tell, "read")
+        try:
+            reading.through()
+            self._hash(path, reading)
+            with path.open("rb") as stream:
+                prove_archive(stream.fileno(), entries)
+        except Late as exc:
+            self._find("snapshot.file", Status.UNKNOWN, "snapshot.file_denied", name=path.name, error=str(exc))
+        except (OpsError, zlib.error) as exc:
+            self._find("snapshot.file", Status.CRITICAL, "snapshot.file_archive", name=path.name, error=str(exc))
+        else:
+            self._verdict.facts = {"entries": entries}
+            if not any(check.id == "snapshot.file" for check in self._verdict.checks):
+                known = {"name": path.name, "size": size(reading.bytes), "count": entries}
+                self._find("snapshot.file", Status.OK, "snapshot.file_entries", value=reading.bytes, **known)
 
     def _open(self, path: Path, cleaning: ExitStack) -> Path | None:
         """Read the file through and return where its database can be proved; None when there is none to prove."""

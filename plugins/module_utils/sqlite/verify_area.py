@@ -110,6 +110,8 @@ AREA = Area(
     sentences={
         "snapshot.file_whole": Text("{name}, {size}, made by {source}", "{name}，{size}，来源 {source}"),
         "snapshot.file_plain": Text("{name}, {size}", "{name}，{size}"),
+        "snapshot.file_entries": Text("{name}, {size}, {count} entries", "{name}，{size}，共 {count} 项"),
+        "snapshot.file_archive": Text("{name}: {error}", "{name}：{error}"),
         "snapshot.file_missing": Text("{path} does not exist", "{path} 不存在"),
         "snapshot.file_dangling": Text(
             "{path} points to {target}, which does not exist", "{path} 指向的 {target} 不存在"

@@ -302,6 +302,25 @@ def test_ages_follow_their_thresholds(snapshot: Any) -> None:
     assert found(verify(path)) == {"snapshot.rows": "snapshot.newest_wrong"}
 
 
+def test_the_archive_of_a_set(run_module: Any, origin: Path, tmp_path: Path) -> None:
+    """Made by the backup; it has no rows, and a restore does not take it for a database."""
+    dest, config = tmp_path / "backups", tmp_path / "config.ini"
+    dest.mkdir()
+    config.write_bytes(os.urandom(50_000))
+    made = run_module("sqlite_backup", path=str(origin / "learning.db"), dest=str(dest), files=[str(config)])
+    assert not made.get("failed"), made.get("msg")
+    assert all(verify(path).ok for path in dest.glob("*.db"))
+    (archive,) = dest.glob("*.tar.gz")
+    verdict = verify(archive)
+    assert verdict.ok and verdict.facts == {"entries": 1}
+    refused = verification.verify({"path": str(archive)}, Deadline(20), stage=tmp_path / "staged")
+    assert found(refused)["snapshot.file"] == "snapshot.file_header" and not refused.ok
+    bad_backups.cut_stream(archive)
+    assert set(found(verify(archive))) == {"snapshot.file", "snapshot.sha256"}
+    agree(archive)
+    assert found(verify(archive)) == {"snapshot.file": "snapshot.file_archive"}
+
+
 # ---------------------------------------------------------------- read where it lies
 
 
