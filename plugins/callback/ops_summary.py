@@ -56,6 +56,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue impo
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.acts import KINDS
 
 # Tag of a task that fails a host for findings it has reported already.
 VERDICT = "ops_verdict"
@@ -100,6 +101,8 @@ class CallbackModule(CallbackBase):
         self._first_host: Any = None
         # Host name -> (id, item) -> check: a check that two tasks return counts once, as the later one saw it.
         self._checks: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+        # What modules did, as events that the ledger would take.
+        self._done: list[dict[str, Any]] = []
         self._unreachable: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         # Failures that did not end the host's run, in their order: an action that a role goes on after, to record it.
@@ -148,6 +151,7 @@ class CallbackModule(CallbackBase):
             encoding=getattr(sys.stdout, "encoding", None) or "utf-8",
             seconds=time.monotonic() - self._begin,
             failed={host: message for host, message in failed.items() if message and host in self._checks},
+            done=self._done,
         )
         self._display.display("")
         for line in lines:
@@ -157,7 +161,12 @@ class CallbackModule(CallbackBase):
         self._first_host = self._first_host or result.host
         data = result.result
         items = data.get("results")
-        for part in [data, *(items if isinstance(items, list) else [])]:
+        parts = [data, *(items if isinstance(items, list) else [])]
+        kind = KINDS.get(result.task.action.rpartition(".")[2])
+        if kind and not result.task.check_mode and not data.get("skipped"):
+            done = [part for part in parts if isinstance(part, dict) and "results" not in part]
+            self._done.append({"kind": kind, "subject": result.host.name, "data": {"results": done}})
+        for part in parts:
             checks = part.get("checks") if isinstance(part, dict) else None
             found = [check for check in checks if _is_check(check)] if isinstance(checks, list) else []
             if found:

@@ -23,8 +23,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import 
 # A terminal shows this many findings of a host at the end of a run; the report has them all.
 VERDICT_LINES = 8
 
-# Keys of a registered result that tell nothing about the host.
-ANSIBLE_KEYS = frozenset({"ansible_loop_var", "deprecations", "diff", "exception", "invocation", "warnings"})
+# Keys of a registered result that tell nothing about the host, and the checks, which the envelope has.
+LEFT_OUT = frozenset({"ansible_loop_var", "checks", "deprecations", "diff", "exception", "invocation", "warnings"})
 
 
 def _readable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,10 @@ def ops_shift(zone: str, now: str | None = None) -> str:
 
 
 def _steps(variables: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> list[Step]:
-    return [Step(variables.get(one["register"]) or {}, one["what"], one.get("kind", "")) for one in steps]
+    return [
+        Step(variables.get(one["register"]) or {}, one["what"], one.get("kind", ""), one.get("only_changes", False))
+        for one in steps
+    ]
 
 
 @_readable
@@ -70,7 +73,6 @@ def ops_events(
         # As JSON text: Ansible walks through every value of a structure at each step it passes, a text is one value.
         return {"kind": kind, "subject": host, "run_id": run["id"], "data": json.dumps(data, cls=AnsibleJSONEncoder)}
 
-    silent = {one["kind"] for one in steps if one.get("only_changes")}
     events = []
     for host, variables in hosts.items():
         tried = _steps(variables, steps)
@@ -79,19 +81,16 @@ def ops_events(
         state = {} if looked else json.loads((previous or {}).get(host, "{}"))
         events.append(event("check.run", host, run_envelope(tried, host, run, state)))
         done: dict[str, list[Mapping[str, Any]]] = {}
-        for part in (part for step in tried if step.kind for part in step.parts if part.result and not part.skipped):
-            if part.failed or part.result.get("changed") or part.kind not in silent:
-                done.setdefault(part.kind, []).append(_data(part))
+        for part in (part for step in tried for part in step.parts if part.eventful):
+            done.setdefault(part.kind, []).append(_data(part))
         # The ledger takes one event of a kind for each host and run.
         events += [event(kind, host, data[0] if len(data) == 1 else {"results": data}) for kind, data in done.items()]
     return events
 
 
 def _data(step: Step) -> dict[str, Any]:
-    """Return what is worth keeping of the result of an action: everything but what Ansible adds of its own."""
-    kept = {
-        key: value for key, value in step.result.items() if key not in ANSIBLE_KEYS and not key.startswith("_ansible")
-    }
+    """Return what is worth keeping of the result of an action."""
+    kept = {key: value for key, value in step.result.items() if key not in LEFT_OUT and not key.startswith("_ansible")}
     return {"what": step.what, **kept}
 
 

@@ -64,12 +64,14 @@ ACTIONS = Area(
 class Step(NamedTuple):
     """One thing that a run tried on a host, and the registered result; empty when it was not even tried.
 
-    A look (``service_health``) has no ``kind``; an action has the kind of the event that records it.
+    A look (``service_health``) has no ``kind``; an action has the kind of the event that records it, with ``only_changes``
+    if it changed something or failed.
     """
 
     result: Mapping[str, Any]
     what: str
     kind: str = ""
+    only_changes: bool = False
 
     @property
     def skipped(self) -> bool:
@@ -94,7 +96,14 @@ class Step(NamedTuple):
         results = self.result.get("results")
         if not isinstance(results, list):
             return [self]
-        return [Step(result, " ".join([self.what, _item(result)]).strip(), self.kind) for result in results]
+        return [self._replace(result=result, what=f"{self.what} {_item(result)}".strip()) for result in results]
+
+    @property
+    def eventful(self) -> bool:
+        """Whether there is something to record beside the run itself."""
+        if not self.kind or not self.result or self.skipped:
+            return False
+        return self.failed or bool(self.result.get("changed")) or not self.only_changes
 
 
 def _item(result: Mapping[str, Any]) -> str:

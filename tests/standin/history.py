@@ -88,7 +88,8 @@ def write_backups(source: Path, directory: Path, now: datetime, recorded: Path) 
     for path, night in zip(snapshots, nights):
         write_snapshot(source, path, night, recorded)
     latest = directory / "learning_latest.db"
-    if not latest.is_symlink() or os.readlink(latest) != snapshots[0].name:
+    # One that points to a newer snapshot was moved by a backup since.
+    if not latest.exists() or latest.stat().st_mtime < snapshots[0].stat().st_mtime:
         latest.unlink(missing_ok=True)
         latest.symlink_to(snapshots[0].name)
 

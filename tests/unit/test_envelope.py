@@ -186,7 +186,16 @@ def test_an_action_without_effect_may_leave_no_event(cleaned, recorded):
     assert "backup.run" in kinds
 
 
+def test_steps_of_one_kind_are_one_event():
+    found = {"register": "found", "what": "find", "kind": "backup.run", "only_changes": True}
+    variables = {"found": {"changed": False}, "made": DONE}
+    [_run, (_kind, data)] = events(variables, steps=[found, STEPS[1]])
+    assert data["what"] == "sqlite_backup"
+    [_run, (_kind, data)] = events({**variables, "found": FULL}, steps=[found, STEPS[1]])
+    assert [part["what"] for part in data["results"]] == ["find", "sqlite_backup"]
+
+
 def test_what_ansible_adds_is_not_recorded():
     result = {**DONE, "invocation": {"module_args": {"path": "/x"}}, "diff": {"before": "a"}, "_ansible_no_log": False}
     data = events({"made": result, "cleaned": {"skipped": True}})[1][1]
-    assert data.keys() == {*DONE, "what"}
+    assert data.keys() == {*DONE, "what"} - {"checks"}

@@ -15,10 +15,16 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock, story
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import acts, clock, story
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.html_template import CSS, DARK, LIGHT, TEMPLATE
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.symbols import symbol
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import WORST_FIRST, Run, read
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import (
+    WORST_FIRST,
+    Run,
+    heading,
+    occasion,
+    read,
+)
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import named, status_word, word
 
 # Height of a bar of the history: the shape that tells the statuses apart without colour.
@@ -38,11 +44,12 @@ def render(
     chain: Check | None = None,
     title: str = "",
     other: str = "",
+    done: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Render a run next to the runs before it (oldest first).
 
     ``now`` is the moment of rendering, ``chain`` the state of the ledger, ``other`` the address of the same report in the
-    other language. Raises ImportError without Jinja2.
+    other language, ``done`` the events of what was done. Raises ImportError without Jinja2.
     """
     run = read(envelopes)
     first = min(run.hosts, key=lambda host: host.started) if run.hosts else None
@@ -52,18 +59,20 @@ def render(
         locale=locale,
         zone=zone,
         now=now,
-        title=title or word("title", locale),
+        title=title or heading(run, locale),
         other=other,
         chain=chain,
         say=lambda key, **values: word(key, locale, **values),
         verdict=word(f"verdict.{run.worst.name.lower()}" if run.checks else "verdict.empty", locale),
-        phase=named("phase", first.phase, locale) if first else "",
+        phase=occasion(first, locale) if first else "",
+        acts=acts.read(done, locale, zone),
         started=first.started if first else "",
         ago=word(f"age.{ago[0]}", locale, n=ago[1]) if ago else "",
         statuses=WORST_FIRST,
         colon=word("colon", locale),
         comma=word("comma", locale),
         ok=Status.OK,
+        critical=Status.CRITICAL,
         whole_host=story.WHOLE_HOST,
         since=lambda host, check: story.since(host, check, past),
         changes=story.changes(run, past),
@@ -138,7 +147,7 @@ def _strips(run: Run, past: Sequence[Run], locale: str, zone: tzinfo) -> list[di
                 bars.append({"name": "none", "height": 1, "title": "–"})
                 continue
             seen.append(there.worst)
-            words = f"{clock.local(there.started, zone)} {named('phase', there.phase, locale)}: {status_word(there.worst, locale)}"
+            words = f"{clock.local(there.started, zone)} {occasion(there, locale)}: {status_word(there.worst, locale)}"
             bars.append({"name": there.worst.name.lower(), "height": _HEIGHTS[there.worst], "title": words})
         tally = Counter(seen)
         text = ", ".join(f"{status_word(status, locale)} {tally[status]}" for status in WORST_FIRST if tally[status])

@@ -105,10 +105,17 @@ footer p{border-top:1px solid var(--line);margin:0;padding:.6rem 0}
 .matrix th,.matrix td{padding:.4rem .45rem}
 .matrix thead{display:none}.matrix tr{display:block;padding:.4rem 0;border-bottom:1px solid var(--line)}
 .matrix tbody th{display:block;border:0;padding:0}.matrix td{display:inline-block;border:0;padding:0 .9rem 0 0}
-.matrix td.empty{display:none}.matrix td .g{display:inline}
+.act thead{display:none}.act tr{display:block;padding:.4rem 0;border-bottom:1px solid var(--line)}
+.act tbody tr:last-child{border-bottom:0}.act td{display:block;border:0;padding:0}.act td:first-child{font-weight:600}
+.act td:first-child .g{display:none}
+.matrix td.empty,.act td.empty{display:none}.matrix td .g{display:inline}
 }
+.act+.act{margin-top:.7rem}.act dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.1rem 1rem;margin:.5rem 0 0;align-items:baseline}
+.act dt{color:var(--soft);font-size:.875rem}.act dd{margin:0;font-variant-numeric:tabular-nums}
+.act .s{white-space:normal}.act table{margin-top:.5rem}.act td{font-variant-numeric:tabular-nums}
+.act td .g{color:var(--soft);font-size:.875rem}
 .matrix td .g{color:var(--soft);font-size:.875rem}
-@media(min-width:40.01rem){.matrix td .g{position:absolute;left:-99rem}}
+@media(min-width:40.01rem){.matrix td .g,.act td .g{position:absolute;left:-99rem}}
 @media print{body{background:#fff;font-size:11pt}.card{break-inside:avoid;border-color:#999}.skip,.top a{display:none}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 h2{break-after:avoid}.all details:not([open]){display:none}}
@@ -177,6 +184,18 @@ TEMPLATE = """
 {% if run.findings|length > shown %}<p class="card"><a href="#all">{{ say('more', n=run.findings|length - shown) }}</a></p>{% endif %}
 </section>
 
+{% if acts %}<section id="done"><h2>{{ say('done') }}</h2>
+{% for act in acts %}<div class="card act"><h3>{{ act.host }} <span class="soft">{{ act.title }}</span></h3>
+{% if act.error %}<p class="critical">{{ sign(critical, act.error) }}</p>{% endif %}
+{% if act.facts %}<dl>{% for name, value in act.facts %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>{% endif %}
+{% for table in act.tables %}<table><thead><tr>{% for name in table.head %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td{{ '' if cell else ' class="empty"' }}><span class="g">{{ table.head[loop.index0] }} </span>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
+{% endfor %}
+{% for name, names in act.lists %}<details{{ ' open' if names|length <= 5 else '' }}><summary>{{ name }}</summary>
+<ul class="list">{% for one in names %}<li>{{ one }}</li>{% endfor %}</ul></details>
+{% endfor %}</div>
+{% endfor %}</section>
+{% endif %}
 <section><h2>{{ say('changes') }}</h2>
 <div class="card">
 {% if changes is none %}<p class="soft">{{ say('change.first') }}</p>

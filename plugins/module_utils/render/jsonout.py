@@ -14,8 +14,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view im
 SCHEMA = "ops.report/1"
 
 
-def render(envelopes: Iterable[Mapping[str, Any]]) -> str:
-    """Render a run of one or more hosts."""
+def render(envelopes: Iterable[Mapping[str, Any]], done: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Render a run of one or more hosts, with the events of what was ``done``."""
     envelopes = list(envelopes)
     run = read(envelopes)
     report = {
@@ -27,6 +27,7 @@ def render(envelopes: Iterable[Mapping[str, Any]]) -> str:
             for host in run.hosts
         ],
         "envelopes": envelopes,
+        "done": list(done),
     }
     # A lone surrogate from a file name is valid in escapes only, so everything beyond ASCII is escaped.
     return json.dumps(report, indent=1, sort_keys=True) + "\n"

@@ -11,8 +11,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Host, read
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import word
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Host, heading, read
 
 # A finding fails a test; a check that could not look is an error of the test itself.
 ELEMENTS = {
@@ -26,7 +25,7 @@ ELEMENTS = {
 def render(envelopes: Iterable[Mapping[str, Any]], locale: str = "en") -> str:
     """Render a run: one suite per host, one case per check."""
     run = read(envelopes)
-    root = ET.Element("testsuites", {"name": word("title", locale), **_tally(run.counts)})
+    root = ET.Element("testsuites", {"name": heading(run, locale), **_tally(run.counts)})
     for host in run.hosts:
         root.append(_suite(host, locale))
     ET.indent(root)

@@ -6,15 +6,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timezone, tzinfo
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import acts, clock
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.symbols import symbol
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import WORST_FIRST, Run, read
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import named, status_word, word
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import (
+    WORST_FIRST,
+    Run,
+    heading,
+    occasion,
+    read,
+)
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import status_word, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()!|~<>&$])")
 # At the beginning of a line these start a list, a heading or a rule.
@@ -30,23 +37,29 @@ def escape(text: str) -> str:
     return _LINK.sub(lambda m: "".join(f"&#{ord(p)};" if p in (":", ".", "@") else p for p in m.groups() if p), escaped)
 
 
-def render(envelopes: Iterable[Mapping[str, Any]], locale: str = "en", zone: tzinfo = timezone.utc) -> str:
-    """Render a run of one or more hosts."""
+def render(
+    envelopes: Iterable[Mapping[str, Any]],
+    locale: str = "en",
+    zone: tzinfo = timezone.utc,
+    done: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Render a run of one or more hosts, with the events of what was ``done``."""
     run = read(envelopes)
-    return "\n".join([*_header(run, locale, zone), *_findings(run, locale, zone), *_hosts(run, locale)]).rstrip() + "\n"
+    lines = [*_header(run, locale, zone), *_findings(run, locale, zone), *_done(done, locale, zone)]
+    return "\n".join([*lines, *_hosts(run, locale)]).rstrip() + "\n"
 
 
 def _header(run: Run, locale: str, zone: tzinfo) -> list[str]:
     state = word("verdict.empty", locale) if not run.checks else word(f"verdict.{run.worst.name.lower()}", locale)
     tally = " · ".join(f"{status_word(status, locale)} {run.counts[status.name.lower()]}" for status in WORST_FIRST)
     lines = [
-        f"# {word('title', locale)} {symbol(run.worst)} {status_word(run.worst, locale)}",
+        f"# {heading(run, locale)} {symbol(run.worst)} {status_word(run.worst, locale)}",
         "",
         f"{state}. {tally}" if locale == "en" else f"{state}。{tally}",
         "",
     ]
     for host in run.hosts[:1]:
-        when = f"{named('phase', host.phase, locale)} {clock.local(host.started, zone)} ({zone}) {host.run_id}"
+        when = f"{occasion(host, locale)} {clock.local(host.started, zone)} ({zone}) {host.run_id}"
         lines += [escape(when.strip()), ""]
     return lines
 
@@ -67,6 +80,28 @@ def _findings(run: Run, locale: str, zone: tzinfo) -> list[str]:
         if advice:
             lines.append(f"  - **{word('next', locale)}**: {escape(advice)}")
     return [*lines, ""]
+
+
+def _done(done: Sequence[Mapping[str, Any]], locale: str, zone: tzinfo) -> list[str]:
+    found = acts.read(done, locale, zone)
+    if not found:
+        return []
+    lines = [f"## {word('done', locale)}", ""]
+    for act in found:
+        lines += [f"### {escape(act.host)} {escape(act.title)}", ""]
+        if act.error:
+            lines += [f"{symbol(Status.CRITICAL)} {escape(act.error)}", ""]
+        lines += [f"- {escape(name)}{word('colon', locale)}{escape(value)}" for name, value in act.facts]
+        lines += [""] * bool(act.facts)
+        for table in act.tables:
+            lines += [_table_row(table.head), "|" + "---|" * len(table.head), *map(_table_row, table.rows), ""]
+        for name, names in act.lists:
+            lines += [f"{escape(name)}{word('colon', locale)}", "", *(f"- {escape(one)}" for one in names), ""]
+    return lines
+
+
+def _table_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(escape(cell) for cell in cells)} |"
 
 
 def _hosts(run: Run, locale: str) -> list[str]:

@@ -19,6 +19,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import (
+    acts,
     html,
     jsonout,
     junit,
@@ -27,8 +28,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import 
     textfile,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.story import past_runs
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Run
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import word
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import Run, read
 
 FORMATS = ("html", "markdown", "json", "nagios", "textfile", "junit")
 KIND = "check.run"
@@ -45,10 +45,14 @@ Envelope = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Material:
-    """What a report is made of: the envelopes of one run, and the runs before it, oldest first."""
+    """What a report is made of: the envelopes of one run, the runs before it, oldest first, and what the run did.
+
+    ``done`` are events ``{"kind", "subject", "data"}``.
+    """
 
     current: list[Envelope]
     past: list[Run]
+    done: list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,11 @@ def load(ledger: Ledger, run_id: str, history: int) -> Material:
     return Material(
         [events[number].data for number in numbers],
         past_runs(event.data for event in events[: numbers[0]] if event.run_id in kept),
+        [
+            {"kind": event.kind, "subject": event.subject, "data": event.data}
+            for event in ledger.query(sorted(acts.KINDS.values()), since=events[numbers[0]].at).events
+            if event.run_id == wanted
+        ],
     )
 
 
@@ -97,13 +106,15 @@ def files(material: Material, look: Look, chain: Check | None) -> Iterator[File]
     # The pages last: what is cheap to render has told by then that the report differs.
     current = material.current
     if "json" in look.formats:
-        yield _fixed("latest.json", jsonout.render(current))
+        yield _fixed("latest.json", jsonout.render(current, material.done))
     if "markdown" in look.formats:
-        yield _fixed("latest.md", markdown.render(current, look.locale, look.zone))
+        yield _fixed("latest.md", markdown.render(current, look.locale, look.zone, material.done))
     if "junit" in look.formats:
         yield _fixed("junit.xml", junit.render(current, look.locale))
     for envelope in current:
-        name = file_name(str(envelope["host"]))
+        # A backup at night must not hide from the monitoring what the last shift found: it has files of its own.
+        [host] = read([envelope]).hosts
+        name = file_name(str(envelope["host"]) if host.occasion == "daily" else f"{envelope['host']}.{host.occasion}")
         if "nagios" in look.formats:
             yield _fixed(f"nagios/{name}.txt", nagios.render([envelope], locale=look.locale).text + "\n")
         if "textfile" in look.formats:
@@ -129,7 +140,8 @@ def _page(material: Material, look: Look, locale: str, chain: Check | None) -> C
             now=now,
             past=material.past,
             chain=chain,
-            title=look.title or word("title", locale),
+            title=look.title,
+            done=material.done,
             other=f"latest.{'en' if locale == 'zh' else 'zh'}.html",
         )
 

@@ -101,7 +101,8 @@ def _looked_at(host: Host) -> bool:
 
 
 def _changes_of(host: Host, past: list[Host]) -> Iterator[Change]:
-    same_phase = [number for number, other in enumerate(past) if other.phase == host.phase and _looked_at(other)]
+    alike = [other.phase == host.phase and other.part == host.part for other in past]
+    same_phase = [number for number, other in enumerate(past) if alike[number] and _looked_at(other)]
     begin = same_phase[-1] if same_phase else 0
     before = {check.key: check for other in past[begin:] for check in other.checks if check.id not in WHOLE_HOST}
     whole = [check for check in past[-1].checks if check.id in WHOLE_HOST] if past else []

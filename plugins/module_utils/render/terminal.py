@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timezone
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import acts
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.symbols import symbol
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import WORST_FIRST, Host, Run, clean, read
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import named, status_word, word
@@ -41,8 +43,9 @@ def render(
     encoding: str = "utf-8",
     seconds: float | None = None,
     failed: Mapping[str, str] | None = None,
+    done: Sequence[Mapping[str, Any]] = (),
 ) -> list[Line]:
-    """Render a run, with the hosts whose tasks ``failed`` and how long it all took.
+    """Render a run, with the hosts whose tasks ``failed``, the events of what was ``done`` and how long it all took.
 
     ``plain`` shows the signs of the statuses in ASCII. An ``encoding`` that lacks them does too, and one that lacks
     Chinese gets English.
@@ -54,6 +57,11 @@ def render(
     for host, message in sorted((failed or {}).items()):
         row = (clean(host), word("task_failed", locale), clean(message))
         table += [Line(text, Status.CRITICAL) for text in _row(symbol(Status.CRITICAL, plain), *row)]
+    for act in acts.read(done, locale, timezone.utc):
+        text = word("comma", locale).join(act.words)
+        if text and not act.error:  # an action that failed is a finding
+            row = _row(symbol(Status.OK, plain), act.host, act.title, text)
+            table += [Line(line, Status.OK) for line in row]
     table += _healthy(run, locale, plain)
     return [Line(line.text.encode(encoding, "replace").decode(encoding), line.status) for line in table]
 

@@ -50,12 +50,14 @@ def render(envelopes: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _samples(host: Host) -> Iterator[tuple[str, float, dict[str, str]]]:
+    # Runs for other occasions have files of their own beside the shifts': no series may be in two files.
+    about = {"host": host.name, "run": host.occasion}
     shown: dict[tuple[str, str], Check] = {}
     for check in by_severity(host.checks):
         if len(shown) < CHECKS_PER_HOST:
             shown.setdefault((check.id, check.item), check)
     for check in shown.values():
-        labels = {"host": host.name, "group": check.group, "check": check.id, "item": check.item}
+        labels = {**about, "group": check.group, "check": check.id, "item": check.item}
         if check.status is not Status.SKIPPED:
             yield "ops_check_status", int(check.status), labels
         if check.value is not None:
@@ -64,14 +66,14 @@ def _samples(host: Host) -> Iterator[tuple[str, float, dict[str, str]]]:
             for side, bound in _bounds(text):
                 yield "ops_check_threshold", bound, {**labels, "level": level, "side": side}
     for status, number in host.counts.items():
-        yield "ops_checks", number, {"host": host.name, "status": status}
-    yield "ops_checks_dropped", len(host.checks) - len(shown), {"host": host.name}
-    run = {"host": host.name, "phase": host.phase}
+        yield "ops_checks", number, {**about, "status": status}
+    yield "ops_checks_dropped", len(host.checks) - len(shown), about
+    run = {**about, "phase": host.phase}
     started = clock.parse(host.started)
     if started:
         yield "ops_check_run_timestamp_seconds", started.timestamp(), run
     yield "ops_check_run_duration_seconds", host.duration_ms / 1000, run
-    yield "ops_check_info", 1, {"host": host.name, "version": host.version}
+    yield "ops_check_info", 1, {**about, "version": host.version}
 
 
 def _bounds(text: str) -> Iterator[tuple[str, float]]:

@@ -14,7 +14,8 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import findings
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import AREA, named, title
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import SHIFTS
 
 # Order in which statuses are counted wherever a person reads: worst first.
 WORST_FIRST = tuple(sorted(Status, key=lambda status: -status.severity))
@@ -61,6 +62,7 @@ class Host:
     checks: tuple[Check, ...]
     run_id: str = ""
     phase: str = ""
+    part: str = ""
     started: str = ""
     duration_ms: float = 0.0
     version: str = ""
@@ -75,6 +77,13 @@ class Host:
     def counts(self) -> dict[str, int]:
         """Number of checks by status name."""
         return counts(self.checks)
+
+    @property
+    def occasion(self) -> str:
+        """What the run was for: the shifts are one occasion, each part of another phase is one of its own."""
+        if self.phase in ("", "adhoc", *SHIFTS):
+            return "daily"
+        return f"{self.phase}_{self.part}" if self.part else self.phase
 
     @cached_property
     def reachable(self) -> bool:
@@ -123,6 +132,17 @@ class Run:
         return sorted({check.group for check in self.checks})
 
 
+def heading(run: Run, locale: str) -> str:
+    """Return what the report of a run is called."""
+    return title(run.hosts[0].phase, run.hosts[0].part, locale) if run.hosts else title("", "", locale)
+
+
+def occasion(host: Host, locale: str) -> str:
+    """Return the phase of a run, and its part, in words."""
+    part = named("part", host.part, locale)
+    return " ".join(filter(None, [named("phase", host.phase, locale), part]))
+
+
 def read(envelopes: Iterable[Mapping[str, Any]]) -> Run:
     """Read envelopes; several of one host become one host.
 
@@ -142,6 +162,7 @@ def _host(envelope: Mapping[str, Any]) -> Host:
         checks=tuple(_check(data) for data in envelope.get("checks") or ()),
         run_id=clean(envelope.get("run_id", ""), NAME_CHARS),
         phase=clean(envelope.get("phase", ""), NAME_CHARS),
+        part=clean(envelope.get("part", ""), NAME_CHARS),
         started=clean(envelope.get("started", ""), NAME_CHARS),
         duration_ms=_number(envelope.get("duration_ms")),
         version=clean(envelope.get("tool_version", ""), NAME_CHARS),
@@ -156,6 +177,7 @@ def _join(one: Host, two: Host) -> Host:
         one.checks + two.checks,
         first.run_id,
         first.phase,
+        first.part,
         first.started,
         one.duration_ms + two.duration_ms,
         first.version,

@@ -327,7 +327,7 @@ def test_textfile_drops_what_is_beyond_the_cap_and_counts_it():
     text = textfile.render([make_envelope({"checks": [c.as_dict() for c in many], "state": {}}, "a", "", "", "", {})])
     found = samples(text)
     assert len([name for name, _labels in found if name == "ops_check_status"]) == 200
-    assert found["ops_checks_dropped", 'host="a"'] == 31
+    assert found["ops_checks_dropped", 'host="a",run="daily"'] == 31
     assert any(name == "ops_check_status" and 'check="bad"' in labels for name, labels in found), "the worst stay"
 
 

@@ -45,7 +45,7 @@ def play(tmp_path):
     """Run tasks on some hosts and return what was printed after the recap, and the exit status."""
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "give.py").write_text(GIVE)
-    (tmp_path / "library" / "service_health.py").write_text("import time\ntime.sleep(9)\n")
+    (tmp_path / "library" / "service_health.py").write_text("#!/usr/bin/python\nimport time\ntime.sleep(9)\n")
     (tmp_path / "inventory").write_text(INVENTORY)
 
     def run(tasks, hosts="alpha", variables=None, **environment):

@@ -1,0 +1,255 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run did, as opposed to what it saw: the results of its actions as facts, tables and lists in a language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import PurePath
+from typing import Any
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import NAME_CHARS, clean
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import known, word
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
+
+# Kinds of the events that actions leave in the ledger, by the module that acts.
+KINDS = {
+    "sqlite_backup": "backup.run",
+    "backup_offsite": "backup.offsite",
+    "sqlite_backup_verify": "backup.verify",
+    "sqlite_restore": "restore.run",
+    "sqlite_maintenance": "maintenance.sqlite",
+    "temp_clean": "maintenance.temp_clean",
+}
+# A page, not a dump: the event in the ledger has them all.
+NAMES = 40
+# Enough of a hash to recognise it; where it is alone it is whole.
+HASH_CHARS = 12
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a head."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Act:
+    """One action on one host: named facts, tables and named lists, and the few words a terminal has room for.
+
+    ``error`` is why it did not complete.
+    """
+
+    host: str
+    title: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    lists: list[tuple[str, list[str]]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+Data = Mapping[str, Any]
+
+
+def read(events: Iterable[Data], locale: str, zone: tzinfo) -> list[Act]:
+    """Return what was done according to events ``{"kind", "subject", "data"}``, in their order."""
+    return [act for event in events for act in _acts(event, _Words(locale, zone))]
+
+
+def results(event: Data) -> list[Data]:
+    """Return the results in an event: one, or those of several actions of its kind."""
+    data = event["data"]
+    several = data.get("results")
+    return several if isinstance(several, list) else [data]
+
+
+def _acts(event: Data, words: _Words) -> Iterator[Act]:
+    host, title = clean(event["subject"], NAME_CHARS), words(f"act.{event['kind']}")
+    good = []
+    for data in results(event):
+        if data.get("failed") or data.get("unreachable") or data.get("timedout"):
+            what = clean(data.get("what", ""), NAME_CHARS)
+            yield Act(host, title, error=f"{what}: {clean(data.get('msg', ''))}")
+        else:
+            good.append(data)
+    if good and event["kind"] == "backup.verify":
+        table = words.verified(good)
+        yield Act(host, title, tables=[table], words=[" ".join(row[:2]) for row in table.rows])
+        return
+    maker = _MAKERS.get(event["kind"], _Words.anything)
+    for data in good:
+        yield maker(words, host, title, data)
+
+
+class _Words:
+    """Writes values in a language and a time zone."""
+
+    def __init__(self, locale: str, zone: tzinfo) -> None:
+        self.locale, self.zone = locale, zone
+
+    def __call__(self, key: str, **values: Any) -> str:
+        return word(key, self.locale, **values) if known(key) else key.partition(".")[2]
+
+    def seconds(self, value: Any) -> str:
+        number = _number(value)
+        return "" if number is None else f"{number:.3g} s" if number < 100 else f"{number:.0f} s"
+
+    def size(self, value: Any) -> str:
+        number = _number(value)
+        return "" if number is None else size(number)
+
+    def moment(self, value: Any) -> str:
+        return clock.local(clean(value or "", 40), self.zone)
+
+    def rows(self, rows: Any) -> str:
+        counts = [_number(count) or 0 for count in rows.values()] if isinstance(rows, Mapping) else []
+        return self("fact.tables_rows", tables=len(counts), rows=int(sum(counts))) if counts else ""
+
+    def facts(self, *pairs: tuple[str, Any]) -> list[tuple[str, str]]:
+        """Return the facts that have a value, each with its name."""
+        return [(self(f"fact.{name}"), clean(value)) for name, value in pairs if value not in (None, "")]
+
+    def lists(self, data: Data, *keys: str) -> list[tuple[str, list[str]]]:
+        found = []
+        for key in keys:
+            names = [clean(name, NAME_CHARS) for name in data.get(key) or []]
+            if names:
+                more = [self("more", n=len(names) - NAMES)] if len(names) > NAMES else []
+                found.append((f"{self(f'fact.{key}')} ({len(names)})", names[:NAMES] + more))
+        return found
+
+    def backup(self, host: str, title: str, data: Data) -> Act:
+        facts = []
+        for made in data.get("snapshots") or [data.get("snapshot") or {}]:
+            packed = made.get("compress", "none") != "none"
+            facts += [
+                *self.facts(("snapshot", made.get("path")), ("bytes", self.size(made.get("bytes")))),
+                *self.facts(("database_bytes", self.size(made.get("database_bytes")) if packed else "")),
+                *self.facts(("sha256", made.get("sha256")), ("created", self.moment(made.get("created")))),
+                *self.facts(("rows", self.rows(made.get("rows"))), ("engine", made.get("engine"))),
+                *self.facts(*self.taken(made), ("pointer", made.get("pointer"))),
+            ]
+        archive = data.get("archive") or {}
+        facts += self.facts(("archive", archive.get("path")), ("bytes", self.size(archive.get("bytes"))))
+        facts += self.facts(("sha256", archive.get("sha256")), *self.taken(archive))
+        lists = self.lists(data, "rejected", "removed", "cleaned")
+        brief = [
+            " ".join(filter(None, [_base(made.get("path")), self.size(made.get("bytes")), self.rows(made.get("rows"))]))
+            for made in [*(data.get("snapshots") or [data.get("snapshot") or {}]), archive]
+        ]
+        return Act(host, title, facts, lists=lists, words=[*filter(None, brief), *(name for name, _names in lists)])
+
+    def taken(self, made: Data) -> list[tuple[str, str]]:
+        seconds = made.get("seconds") or {}
+        return [(f"{part}_seconds", self.seconds(seconds.get(part))) for part in ("copy", "verify")]
+
+    def verified(self, several: Sequence[Data]) -> Table:
+        head = [self(f"fact.{name}") for name in ("snapshot", "verdict", "created", "rows", "sha256", "seconds")]
+        rows = []
+        for data in several:
+            manifest = data.get("manifest") or {}
+            rows.append(
+                [
+                    _base(data.get("file") or data.get("what")),
+                    self("fact.good" if data.get("ok") else "fact.bad"),
+                    self.moment(manifest.get("created")),
+                    self.rows(data.get("rows")),
+                    clean(data.get("sha256") or "")[:HASH_CHARS],
+                    self.seconds((data.get("seconds") or {}).get("total")),
+                ]
+            )
+        return Table(head, rows)
+
+    def restore(self, host: str, title: str, data: Data) -> Act:
+        manifest = data.get("manifest") or {}
+        facts = self.facts(
+            ("created", self.moment(manifest.get("created"))),
+            ("source", manifest.get("source")),
+            ("sha256", manifest.get("sha256")),
+            ("rows", self.rows(manifest.get("rows"))),
+            ("previous_path", data.get("previous_path")),
+            ("failed_path", data.get("failed_path")),
+            ("seconds", self.seconds((_number(data.get("duration_ms")) or 0) / 1000)),
+        )
+        steps = [
+            [self(f"step.{clean(step.get('step', ''), NAME_CHARS)}"), self.seconds(step.get("seconds"))]
+            for step in data.get("steps") or []
+        ]
+        rows = [
+            [clean(table, NAME_CHARS), _text(count.get("before")), _text(count.get("after"))]
+            for table, count in (data.get("rows") or {}).items()
+            if count.get("before") != count.get("after")
+        ]
+        tables = [Table([self("fact.step"), self("fact.seconds")], steps)] if steps else []
+        if rows:
+            tables.append(Table([self("fact.table"), self("fact.before"), self("fact.after")], rows[:NAMES]))
+        words = [
+            self.moment(manifest.get("created")),
+            self.rows(manifest.get("rows")),
+            clean(data.get("previous_path") or ""),
+        ]
+        return Act(host, title, facts, tables, words=[*filter(None, words)])
+
+    def maintenance(self, host: str, title: str, data: Data) -> Act:
+        head = [
+            self(f"fact.{name}")
+            for name in ("action", "result", "seconds", "stall", "database_bytes", "wal", "freelist")
+        ]
+        rows = []
+        for name, done in (data.get("actions") or {}).items():
+            before, after = done.get("before") or {}, done.get("after") or {}
+            stall = _number(done.get("stall_ms"))
+            rows.append(
+                [
+                    clean(name, NAME_CHARS),
+                    self(f"result.{clean(done.get('result', ''), NAME_CHARS)}"),
+                    self.seconds(done.get("seconds")),
+                    "" if stall is None else f"{stall:.0f} ms",
+                    _change(self.size(before.get("bytes")), self.size(after.get("bytes"))),
+                    _change(self.size(before.get("wal_bytes")), self.size(after.get("wal_bytes"))),
+                    _change(_text(before.get("freelist")), _text(after.get("freelist"))),
+                ]
+            )
+        return Act(host, title, tables=[Table(head, rows)], words=[" ".join(filter(None, row[:3])) for row in rows])
+
+    def cleaning(self, host: str, title: str, data: Data) -> Act:
+        lists = self.lists(data, "removed")
+        facts = self.facts(("freed", self.size(data.get("bytes"))))
+        return Act(host, title, facts, lists=lists, words=[name for name, _names in lists])
+
+    def anything(self, host: str, title: str, data: Data) -> Act:
+        """An action of which no more is known than its result."""
+        plain = [(key, value) for key, value in data.items() if isinstance(value, (str, int, float)) and value != ""]
+        facts = [(clean(key, NAME_CHARS), clean(value)) for key, value in plain if key != "what"]
+        return Act(host, title, facts, words=[value for _key, value in facts])
+
+
+_MAKERS = {
+    "backup.run": _Words.backup,
+    "restore.run": _Words.restore,
+    "maintenance.sqlite": _Words.maintenance,
+    "maintenance.temp_clean": _Words.cleaning,
+}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _base(path: Any) -> str:
+    return clean(PurePath(str(path or "")).name, NAME_CHARS)
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else clean(value, NAME_CHARS)
+
+
+def _change(before: str, after: str) -> str:
+    return before if before == after or not after or after == "–" else f"{before} → {after}"
