@@ -54,10 +54,9 @@ def make(path: Path, megabytes: float) -> None:
 
 def write(path: Path, rate: float) -> None:
     """Commit until standard input ends."""
-    acked = open(f"{path}.acked", "w+b")
-    acked.write(bytes(8))
-    acked.flush()
-    shared = mmap.mmap(acked.fileno(), 8)
+    Path(f"{path}.acked").write_bytes(bytes(8))
+    with open(f"{path}.acked", "r+b") as acked:
+        shared = mmap.mmap(acked.fileno(), 8)
     connection = sqlite3.connect(path, isolation_level=None, timeout=10)
     connection.execute("PRAGMA synchronous = NORMAL")
     (number,) = connection.execute("SELECT n FROM total").fetchone()

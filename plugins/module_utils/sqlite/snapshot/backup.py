@@ -137,6 +137,7 @@ def prepare(options: Mapping[str, Any], now: datetime) -> Job:
     """Prove what is to be backed up, and refuse what cannot be meant."""
     keep = checked(options["keep"])
     zone(options["timezone"])
+    judge.reporter(options["thresholds"])
     available(options["compress"])
     for path in options["files"]:
         if not os.path.isabs(path) or os.path.normpath(path) != path.rstrip("/") or path == "/":
@@ -235,7 +236,7 @@ def _decide(sets: list[Kept], job: Job, made: str) -> Decision:
 
 
 def _act(dest: Destination, job: Job, deadline: Deadline, tell: Tell) -> Result:
-    say = judge.reporter(job.options.get("thresholds"))
+    say = judge.reporter(job.options["thresholds"])
     result = Result(before=dest.names())
     result.cleaned = shelf.leftovers(dest, job.targets, job.pointers.values())
     for name in result.cleaned:

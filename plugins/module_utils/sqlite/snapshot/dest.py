@@ -36,7 +36,8 @@ class Destination:
 
     def said(self, text: str) -> str:
         """Return a text with the directory as the operator knows it."""
-        return text.replace(f"/proc/self/fd/{self.descriptor}", self.path)
+        base = f"/proc/self/fd/{self.descriptor}"
+        return text.replace(f"{base}/. ", f"{self.path} ").replace(base, self.path)
 
     def names(self) -> list[str]:
         """Return what is in it."""

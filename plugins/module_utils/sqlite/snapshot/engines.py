@@ -21,10 +21,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.pin import (
-    BUSY_SECONDS,
     Pin,
     let_go,
     opened,
+    patience,
     pin,
     why_not,
 )
@@ -105,14 +105,14 @@ def _said(kind: str, text: str, path: str) -> str:
 def _as_owner(target: Target, work: Callable[[sqlite3.Connection], None], deadline: Deadline) -> str:
     """Run a function on a connection that was opened as the owner, in a child that then writes as ourselves."""
 
-    parent = os.getpid()
+    parent, seconds = os.getpid(), patience(deadline)
 
     def child() -> str:
         uid, gid = os.geteuid(), os.getegid()
         if uid == 0:
             os.setegid(target.seen.st_gid)
             os.seteuid(target.seen.st_uid)
-        source = opened(target.real)
+        source = opened(target.real, seconds)
         # The first read opens -wal and -shm: as the owner, whoever we are afterwards.
         source.execute("PRAGMA schema_version").fetchone()
         mode: str = source.execute("PRAGMA journal_mode").fetchone()[0]
@@ -147,7 +147,7 @@ def _api(source: sqlite3.Connection, place: str, deadline: Deadline, tell: Tell)
             raise OpsError(late(place, deadline.seconds))
 
     pin(source)
-    with closing(connect(place, "rw", BUSY_SECONDS)) as copied:
+    with closing(connect(place, "rw", 0.0)) as copied:
         # The file is thrown away if anything happens before it is proved.
         copied.execute("PRAGMA journal_mode = OFF")
         copied.execute("PRAGMA synchronous = OFF")

@@ -46,6 +46,7 @@ class Pin:
         ready, self._ready = os.pipe()
         self._release, release = os.pipe()
         self._release_writer: int | None = release
+        self._patience = patience(deadline)
         self._child = Child(lambda: self._hold(user), deadline.remaining() + END_SECONDS)
         os.close(self._ready)
         os.close(self._release)
@@ -58,7 +59,7 @@ class Pin:
         """Be the child."""
         os.close(self._release_writer or -1)
         become(*user)
-        connection = opened(self.database)
+        connection = opened(self.database, self._patience)
         pin(connection)
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         os.write(self._ready, json.dumps({"journal_mode": mode}).encode() + b"\n")
@@ -99,9 +100,14 @@ class Pin:
             )
 
 
-def opened(database: str) -> sqlite3.Connection:
+def patience(deadline: Deadline) -> float:
+    """Return how many seconds to wait for a lock: part of the time there is, so that who holds it can still be told."""
+    return min(BUSY_SECONDS, deadline.remaining() / 2)
+
+
+def opened(database: str, seconds: float) -> sqlite3.Connection:
     """Open a live database, as its owner; it stays open until ``let_go`` or the end of the process."""
-    connection = connect(database, "rw", BUSY_SECONDS)
+    connection = connect(database, "rw", seconds)
     _kept.append(connection)
     return connection
 
@@ -125,7 +131,7 @@ def why_not(database: str, error: str) -> str:
     if "locked" in last or "busy" in last:
         who = holders(database, database + "-shm") or "another process"
         return (
-            f"{database} is locked by {who}: expected to read it within {BUSY_SECONDS:g} s. Wait until it ends, or end it "
+            f"{database} is locked by {who}: expected to be let in. Wait until it ends, or end it "
             "if it is a forgotten shell"
         )
     return (
