@@ -74,6 +74,16 @@ def test_sqlite_maintenance(run_module, tmp_path, returns_as_documented):
     returns_as_documented("sqlite_maintenance", result)
 
 
+@pytest.mark.parametrize("more", [{}, {"_ansible_check_mode": True}, {"files": ["/etc/hostname"], "compress": "gzip"}])
+def test_sqlite_backup(more, run_module, tmp_path, returns_as_documented):
+    database = tmp_path / "learning.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE vocabulary (word TEXT)")
+    result = run_module("sqlite_backup", path=str(database), dest=str(tmp_path / "backups"), create_dest=True, **more)
+    assert result["snapshot"], result
+    returns_as_documented("sqlite_backup", result)
+
+
 def test_sqlite_backup_verify(run_module, tmp_path, returns_as_documented):
     result = run_module("sqlite_backup_verify", path=str(tmp_path / "none.db"))
     assert result["checks"] and not result["ok"], "a snapshot that is not there is a finding"

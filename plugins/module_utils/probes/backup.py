@@ -18,7 +18,7 @@ import stat
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifes
     read_manifest,
     sha256,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.names import BAD
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, listed, size
 
 TIMEOUT = 10.0
@@ -119,6 +120,15 @@ AREA = Area(
                 "备份中断留下的残留：查明原因（磁盘满？超时？）后删除所列文件。",
             ),
         ),
+        "backup.rejected": Rule(
+            title=Text("No backup was found bad", "没有不合格的备份"),
+            fix=Text(
+                "The last backup was made and is damaged, empty or below its floors; the pointer stays with the older one. "
+                "Look at the live database first (`PRAGMA integrity_check` on the .bad file), then run the backup playbook.",
+                "最近一次备份已生成，但损坏、为空或行数不足；指针仍指向较早的备份。先检查在线数据库（对 .bad 文件执行 `PRAGMA integrity_check`），"
+                "再执行 backup 剧本。",
+            ),
+        ),
         "backup.count": Rule(
             title=Text("Number of backups", "备份数量"),
             fix=Text(
@@ -192,6 +202,11 @@ AREA = Area(
             "{pointer} is a file of its own, not a link to {name}: nothing keeps it up to date",
             "{pointer} 是独立文件而非指向 {name} 的链接，不会随备份更新",
         ),
+        "backup.rejected_none": Text("none", "无"),
+        "backup.rejected_newer": Text("{name} is newer than any good backup", "{name} 比所有合格的备份都新"),
+        "backup.rejected_older": Text(
+            "{count} from earlier, a good one was made since", "{count} 个较早的，此后已有合格的备份"
+        ),
         "backup.leftovers_none": Text("none", "无残留"),
         "backup.leftovers_some": Text("{count} left behind, {size}: {names}", "残留 {count} 个，共 {size}：{names}"),
         "backup.count_is": Text("{value:.0f} backups, the oldest of {oldest}", "{value:.0f} 个备份，最早为 {oldest}"),
@@ -234,6 +249,7 @@ class Found:
     bare: list[str]
     broken: dict[str, str]
     leftovers: dict[str, int]
+    rejected: dict[str, float] = field(default_factory=dict)
 
 
 def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadline) -> ProbeResult:
@@ -271,6 +287,8 @@ def survey(directory: Path, patterns: list[str], pointer: str, now: float) -> Fo
         if any(fnmatch.fnmatch(name, pattern) for pattern in LEFTOVERS):
             if now - seen.st_mtime > LEFTOVER_SECONDS:
                 found.leftovers[name] = seen.st_size
+        elif name.endswith(BAD) and any(fnmatch.fnmatch(name[: -len(BAD)], pattern) for pattern in patterns):
+            found.rejected[name] = seen.st_mtime
         elif any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
             found.files += 1
             try:
@@ -308,12 +326,14 @@ def judge(say: Reporter, spec: Mapping[str, Any], found: Found, now: float) -> I
             patterns=patterns,
         )
         yield _leftovers(say, found)
+        yield _rejected(say, found)
         return
     yield say.find(
         "backup.directory", Status.OK, "backup.directory_full", path=path, count=found.files, value=found.files
     )
     yield _manifests(say, found)
     yield _leftovers(say, found)
+    yield _rejected(say, found)
     if not found.snapshots:
         yield say.find("backup.age", Status.CRITICAL, "backup.age_none", reason="missing", count=found.files)
         return
@@ -362,6 +382,20 @@ def _leftovers(say: Reporter, found: Found) -> Check:
         "backup.leftovers", Status.WARNING, "backup.leftovers_some",
         count=len(names), names=listed(names), size=total, evidence=names, value=len(names),
     )  # fmt: skip
+
+
+def _rejected(say: Reporter, found: Found) -> Check:
+    if not found.rejected:
+        return say.find("backup.rejected", Status.OK, "backup.rejected_none", value=0)
+    name = max(found.rejected, key=lambda one: found.rejected[one])
+    words: dict[str, Any] = {
+        "count": len(found.rejected),
+        "value": len(found.rejected),
+        "evidence": list(found.rejected),
+    }
+    if found.snapshots and found.snapshots[-1].manifest.made > found.rejected[name]:
+        return say.find("backup.rejected", Status.OK, "backup.rejected_older", **words)
+    return say.find("backup.rejected", Status.CRITICAL, "backup.rejected_newer", name=name, **words)
 
 
 def _usual_size(say: Reporter, snapshots: list[Snapshot]) -> Check:

@@ -35,7 +35,6 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifes
     sha256,
     write_manifest,
 )
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import prove
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import compress as compression
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.backup import OPTIONS, prepare
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.backup import run as run_backup
@@ -568,10 +567,18 @@ def test_the_destination_goes_away_meanwhile(database: Path, dest: Path, place: 
         assert not directory.is_dir() or not list(directory.iterdir()), "no snapshot that counts anywhere"
 
 
-def test_the_probe_reads_what_it_wrote(backup: Backup, dest: Path, look) -> None:
-    backup(compress="gzip")
-    backup(compress="gzip", keep={"daily": 1})
+def test_the_probe_reads_what_it_wrote(backup: Backup, database: Path, dest: Path, look, place: Path) -> None:
+    backup(compress="gzip", files=[str(database)])
     checks = look("backup", dest, pointer=POINTER + ".gz")
     assert bad(checks) == {"backup.count": ("WARNING", "backup.count_is")}, "one day, one backup"
-    proof = prove(dest.parent / "storage" / "learning.db", Deadline(20))
-    assert proof.good
+    whole = database.read_bytes()
+    database.write_bytes(whole[:8192] + b"\xff" * 8192 + whole[16384:])
+    assert backup(compress="gzip")["failed"]
+    assert bad(look("backup", dest, pointer=POINTER + ".gz")) == {
+        "backup.count": ("WARNING", "backup.count_is"),
+        "backup.rejected": ("CRITICAL", "backup.rejected_newer"),
+    }
+    database.write_bytes(whole)
+    backup(compress="gzip")
+    checks = look("backup", dest, pointer=POINTER + ".gz")
+    assert (checks["backup.rejected"].status.name, checks["backup.rejected"].message) == ("OK", "backup.rejected_older")

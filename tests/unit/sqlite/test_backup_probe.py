@@ -61,7 +61,7 @@ def test_healthy(backups: Path, look) -> None:
     checks = look("backup", backups, pointer=POINTER)
     assert {check.id: check.status.name for check in checks.values()} == {
         f"backup.{name}": "OK"
-        for name in ("directory", "manifest", "leftovers", "age", "count", "size", "pointer", "sha256")
+        for name in ("directory", "manifest", "leftovers", "rejected", "age", "count", "size", "pointer", "sha256")
     }
     assert (checks["backup.count"].value, round(checks["backup.age"].value, 1)) == (4, 3)
     assert tree(backups) == before
