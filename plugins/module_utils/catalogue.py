@@ -11,6 +11,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelop
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text, merge
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import verify
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite import area as offsite
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner, waivers
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_area
@@ -24,7 +25,7 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA]
+    acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA, offsite.AREA]
     found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *acts, *probes]
     return list({id(area): area for area in found}.values())
 

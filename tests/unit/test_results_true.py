@@ -9,6 +9,7 @@ redis_stats needs a server and does the same in tests/integration/redis.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 from contextlib import closing
@@ -88,6 +89,20 @@ def test_sqlite_backup_verify(run_module, tmp_path, returns_as_documented):
     result = run_module("sqlite_backup_verify", path=str(tmp_path / "none.db"))
     assert result["checks"] and not result["ok"], "a snapshot that is not there is a finding"
     returns_as_documented("sqlite_backup_verify", result)
+
+
+@pytest.mark.skipif(not shutil.which("rsync"), reason="no rsync on this machine")
+def test_backup_offsite(run_module, tmp_path, returns_as_documented):
+    far = tmp_path / "far"
+    far.mkdir()
+    snapshot = tmp_path / "snapshot.db"
+    with closing(sqlite3.connect(snapshot)) as connection:
+        connection.execute("CREATE TABLE vocabulary (word TEXT)")
+    write_manifest(snapshot, describe(snapshot, snapshot, "/live.db", "2026-11-23T02:00:00Z"))
+    (tmp_path / "other.db").write_bytes(b"no backup")
+    result = run_module("backup_offsite", path=str(tmp_path), engine="rsync", destination=str(far))
+    assert result["copied"] == ["snapshot.db"] and result["left"]
+    returns_as_documented("backup_offsite", result)
 
 
 def test_sqlite_restore(run_module, tmp_path, returns_as_documented):
