@@ -126,7 +126,7 @@ class CallbackModule(CallbackBase):
         name, message = result.host.name, str(result.result.get("msg", ""))
         if VERDICT in result.task.tags:
             return  # it says in words what the table shows
-        if "timedout" in result.result and result.task.action.endswith(LOOK) and name not in self._checks:
+        if "timedout" in result.result and str(result.task.action).endswith(LOOK) and name not in self._checks:
             self._unreachable[name] = message  # a host that falls silent in mid-run
         elif ignore_errors:
             self._ignored.setdefault(name, []).append(message)
@@ -162,7 +162,7 @@ class CallbackModule(CallbackBase):
         data = result.result
         items = data.get("results")
         parts = [data, *(items if isinstance(items, list) else [])]
-        kind = KINDS.get(result.task.action.rpartition(".")[2])
+        kind = KINDS.get(str(result.task.action).rpartition(".")[2])
         if kind and not result.task.check_mode and not data.get("skipped"):
             done = [part for part in parts if isinstance(part, dict) and "results" not in part]
             self._done.append({"kind": kind, "subject": result.host.name, "data": {"results": done}})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``make demo``: bring up the sandbox, run the daily checks of the three shifts on it, show what they found.
+"""``make demo``: bring up the sandbox, back it up, verify that, run weekly and daily checks on it, show what they found.
 
 Ends with 0 when the sandbox is well, with 1 otherwise. What is found about the machine itself, such as a disk that fills
 up, is shown and changes nothing of that: it is true, and not the demo's. Everything it writes is below ``.demo``.
@@ -17,13 +17,31 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from sandbox import REPOSITORY, TREE, Sandbox, SandboxError
 
-SHIFTS = ("morning", "afternoon", "evening")
-PLAYBOOK = "bilingual_tutor.ops.daily_checks"
+DAILY = "bilingual_tutor.ops.daily_checks"
+WEEKLY = "bilingual_tutor.ops.weekly_maintenance"
 PLAYBOOK_SECONDS = 120
+
+
+class Step(NamedTuple):
+    """One run of a playbook: its name here, the playbook and its variables."""
+
+    name: str
+    playbook: str
+    variables: Mapping[str, str] = MappingProxyType({})
+
+
+# The night, the weekly tasks that are about the application (the others are about the machine), the day.
+STEPS = (
+    Step("backup", "bilingual_tutor.ops.backup"),
+    Step("verification", "bilingual_tutor.ops.backup_verification"),
+    *(Step(f"weekly_{day}", WEEKLY, {"ops_day": day}) for day in ("tue", "thu")),
+    *(Step(shift, DAILY, {"ops_shift": shift}) for shift in ("morning", "afternoon", "evening")),
+)
 TAIL = 30
 
 GREEN, YELLOW, RED, GREY, BOLD = "32", "33", "31", "90", "1"
@@ -40,8 +58,12 @@ COLOURS = (GREEN, YELLOW, RED, YELLOW, GREY)
 
 TEXTS = {
     "en": {
-        "title": "Bilingual Tutor operations: the three daily checks, on a sandbox",
+        "title": "Bilingual Tutor operations on a sandbox: a backup and its proof, weekly and daily checks",
         "sandbox": "sandbox",
+        "backup": "backup",
+        "verification": "proof of it",
+        "weekly_tue": "Tuesday",
+        "weekly_thu": "Thursday",
         "morning": "morning",
         "afternoon": "afternoon",
         "evening": "evening",
@@ -59,8 +81,12 @@ TEXTS = {
         "red": "Not all is well: see above.",
     },
     "zh": {
-        "title": "双语导师系统运维：在沙箱中执行三班每日检查",
+        "title": "双语导师系统运维沙箱演示：备份与验证、每周任务、三班每日检查",
         "sandbox": "沙箱",
+        "backup": "备份",
+        "verification": "备份验证",
+        "weekly_tue": "周二任务",
+        "weekly_thu": "周四任务",
         "morning": "上午",
         "afternoon": "下午",
         "evening": "晚间",
@@ -94,7 +120,7 @@ class Screen:
     def step(self, well: bool, name: str, text: str, seconds: float) -> None:
         """Print how one step went."""
         sign = "✔" if well else "✖"
-        label = self.texts[name] + " " * (10 - columns(self.texts[name]))
+        label = self.texts[name] + " " * (11 - columns(self.texts[name]))
         self.line(f"  {sign} {label} {text}{' ' * max(1, 58 - columns(text))}{seconds:4.1f} s", "" if well else RED)
 
 
@@ -127,15 +153,15 @@ def run_environ(sandbox: Sandbox, locale: str) -> dict[str, str]:
     }
 
 
-def run_shift(sandbox: Sandbox, shift: str, locale: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run the playbook for one shift; return how it ended and the records of its hosts, none when it wrote no report."""
+def run(sandbox: Sandbox, step: Step, locale: str) -> tuple[int, dict[str, Any]]:
+    """Run a playbook; return how it ended and the report's data, none when it wrote no report."""
     latest = sandbox.directory / "reports/latest.json"
     latest.unlink(missing_ok=True)  # what stands there afterwards is of this run
     playbook = Path(sys.executable).with_name("ansible-playbook")
     inventory = REPOSITORY / "inventories/demo"
-    with log_of(sandbox, shift).open("w", encoding="utf-8") as log:
+    with log_of(sandbox, step).open("w", encoding="utf-8") as log:
         code = subprocess.run(
-            [playbook, PLAYBOOK, "-i", inventory, "-e", f"ops_shift={shift}"],
+            [playbook, step.playbook, "-i", inventory, "-e", json.dumps(dict(step.variables))],
             cwd=REPOSITORY,
             env=run_environ(sandbox, locale),
             stdin=subprocess.DEVNULL,
@@ -145,19 +171,19 @@ def run_shift(sandbox: Sandbox, shift: str, locale: str) -> tuple[int, list[dict
             check=False,
         ).returncode
     if not latest.is_file():
-        return code or 1, []
-    return code, json.loads(latest.read_text(encoding="utf-8"))["envelopes"]
+        return code or 1, {}
+    return code, json.loads(latest.read_text(encoding="utf-8"))
 
 
-def log_of(sandbox: Sandbox, shift: str) -> Path:
-    """Return the file that holds what Ansible said in a shift."""
-    return sandbox.directory / f"{shift}.log"
+def log_of(sandbox: Sandbox, step: Step) -> Path:
+    """Return the file that holds what Ansible said in a run."""
+    return sandbox.directory / f"{step.name}.log"
 
 
 def day(envelopes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make one record for each host out of those of its shifts; a check that several made counts as the worst of them.
+    """Make one record for each host out of those of its runs; a check that several made counts as the worst of them.
 
-    Not as the last: a new error in a log is a finding once, in the shift that read it.
+    Not as the last: a new error in a log is a finding once, in the run that read it.
     """
     checks: dict[str, dict[tuple[str, str], Any]] = {}
     for envelope in envelopes:
@@ -182,12 +208,14 @@ def tally(envelopes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {name: sum(envelope["counts"][name] for envelope in envelopes) for name in names}
 
 
-def show_table(screen: Screen, envelopes: Sequence[Mapping[str, Any]], locale: str, seconds: float) -> None:
-    """Print the table that ends every run of the playbook, for the whole day."""
+def show_table(screen: Screen, reports: Sequence[Mapping[str, Any]], locale: str, seconds: float) -> None:
+    """Print the table that ends every run of a playbook, for all of them."""
     from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
 
     encoding = sys.stdout.encoding or "utf-8"
-    for line in terminal.render(day(envelopes), locale=locale, encoding=encoding, seconds=seconds):
+    envelopes = day([envelope for report in reports for envelope in report["envelopes"]])
+    done = [event for report in reports for event in report["done"]]
+    for line in terminal.render(envelopes, locale=locale, encoding=encoding, seconds=seconds, done=done):
         screen.line(line.text, "" if line.status is None else COLOURS[line.status])
 
 
@@ -201,23 +229,24 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
     fresh = sandbox.up()
     ports = ", ".join(f"{name} 127.0.0.1:{port}" for name, port in sandbox.facts()["ports"].items())
     screen.step(True, "sandbox", texts["started" if fresh else "running"], time.monotonic() - started)
-    screen.line(f"    {'':10} {ports}", GREY)
+    screen.line(f"    {'':11} {ports}", GREY)
     everything: list[dict[str, Any]] = []
     well = True
-    for shift in SHIFTS:
+    for step in STEPS:
         started = time.monotonic()
-        code, envelopes = run_shift(sandbox, shift, locale)
+        code, report = run(sandbox, step, locale)
+        envelopes = report.get("envelopes", [])
         about_sandbox, about_machine = findings(envelopes)
         # A run also ends non-zero when it could not be recorded: only findings of the machine excuse it.
-        shift_well = bool(envelopes) and not about_sandbox and (code == 0 or bool(about_machine))
-        screen.step(shift_well, shift, texts["counts"].format(**tally(envelopes)), time.monotonic() - started)
+        step_well = bool(envelopes) and not about_sandbox and (code == 0 or bool(about_machine))
+        screen.step(step_well, step.name, texts["counts"].format(**tally(envelopes)), time.monotonic() - started)
         if not envelopes:
-            log = log_of(sandbox, shift)
+            log = log_of(sandbox, step)
             screen.line(texts["ended"].format(code=code, log=log), RED)
             screen.line("\n".join(log.read_text(encoding="utf-8").splitlines()[-TAIL:]))
             return False
-        everything += envelopes
-        well = well and shift_well
+        everything.append(report)
+        well = well and step_well
     screen.line()
     show_table(screen, everything, locale, time.monotonic() - begun)
     screen.line()
@@ -228,7 +257,7 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
     commands = (
         ("again", "make demo"),
         ("fault", f"echo http_500 > {shown(sandbox.fault)}"),
-        ("", f".venv/bin/ansible-playbook {PLAYBOOK} -i inventories/demo -e ops_shift=morning"),
+        ("", f".venv/bin/ansible-playbook {DAILY} -i inventories/demo -e ops_shift=morning"),
         ("stop", "make demo-down"),
     )
     for name, command in commands:
@@ -236,7 +265,8 @@ def demo(sandbox: Sandbox, locale: str) -> bool:
             screen.line(f"{texts[name]}:", GREY)
         screen.line(f"  {command}")
     screen.line()
-    verdict = "red" if not well else "machine" if findings(everything)[1] else "green"
+    machine = findings([envelope for report in everything for envelope in report["envelopes"]])[1]
+    verdict = "red" if not well else "machine" if machine else "green"
     screen.line(texts[verdict], GREEN if well else RED)
     return well
 

@@ -190,8 +190,9 @@ class _Words:
         tables = [Table([self("fact.step"), self("fact.seconds")], steps)] if steps else []
         if rows:
             tables.append(Table([self("fact.table"), self("fact.before"), self("fact.after")], rows[:NAMES]))
+        # As recorded: a terminal has no zone of its own.
         words = [
-            self.moment(manifest.get("created")),
+            clean(manifest.get("created") or ""),
             self.rows(manifest.get("rows")),
             clean(data.get("previous_path") or ""),
         ]

@@ -39,7 +39,7 @@ def play(sandbox: Sandbox, *words: str, locale: str = "en", **variables: Any) ->
     return subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"),
-            demo.PLAYBOOK,
+            demo.DAILY,
             "-i",
             REPOSITORY / "inventories/demo",
             *words,
