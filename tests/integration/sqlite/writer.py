@@ -98,9 +98,14 @@ def acked(path: Path) -> int:
     return struct.unpack("=Q", raw)[0]
 
 
-def state(path: Path) -> int:
+def state_live(path: Path) -> int:
+    """Return of which commit the live database is the state."""
+    return state(path, "")
+
+
+def state(path: Path, extra: str = "&immutable=1") -> int:
     """Return of which commit a snapshot is the state; raise AssertionError when it is none."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro{extra}", uri=True)) as connection:
         count, last, amount = connection.execute("SELECT count(*), max(n), sum(amount) FROM ledger").fetchone()
         total = connection.execute("SELECT n, amount FROM total").fetchone()
     assert (count, amount or 0) == total and (last or 0) == count, f"a mixture: {count} rows to {last}, total {total}"
