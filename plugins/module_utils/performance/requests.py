@@ -65,12 +65,16 @@ class Requests:
                 group = self.groups[name]
                 group.requests += 1
                 group.classes[f"{seen.status[:1]}xx"] += 1
-                if seen.status[:1] == "5" and (path in group.failed or len(group.failed) < MAX_PATHS):
-                    group.failed[f"{seen.status} {path}"] += 1
+                failed = f"{seen.status} {path}" if seen.status[:1] == "5" else ""
+                if failed and (failed in group.failed or len(group.failed) < MAX_PATHS):
+                    group.failed[failed] += 1
                 if seen.seconds is not None:
                     group.times.add(seen.seconds)
-            if seen.seconds is not None and (path in self.paths or len(self.paths) < MAX_PATHS):
-                self.paths.setdefault(path, Histogram()).add(seen.seconds)
+            if seen.seconds is not None:
+                if path not in self.paths and len(self.paths) < MAX_PATHS:
+                    self.paths[path] = Histogram()
+                if path in self.paths:
+                    self.paths[path].add(seen.seconds)
 
     def end(self, complete: bool) -> int:
         """End a file; a request is one line, nothing is ever to be read again."""
@@ -78,6 +82,7 @@ class Requests:
 
     def _place(self, target: str) -> tuple[str, str]:
         """Return a request's path without what differs, empty for an ignored one, and its endpoint, empty for none."""
+        target = target.partition("?")[0]
         found = self._known.get(target)
         if found is None:
             path = normalise_path(target)

@@ -4,7 +4,7 @@
 """The performance report of a week: response times and errors of each endpoint from the access log, and the trend.
 
 Percentiles come from a histogram with an error of at most 1 %, so that memory does not grow with the log: 500,000 lines
-or 100 MB take some 8 seconds and 20 MB. Read are the live files and those they were rotated to (also ``.gz``), the newest
+or 120 MB take some 9 seconds and 10 MB. Read are the live files and those they were rotated to (also ``.gz``), the newest
 first, until the window, ``max_bytes`` or the time ends; what was left out is told.
 """
 
