@@ -83,7 +83,7 @@ def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: flo
             check.labels = {**probe.spec["labels"], **check.labels}
             check.source = check.source or probe.spec["kind"]
             check.duration_ms = round(outcome.seconds * 1000, 1)
-            waive(check, probe.module.AREA, probe.waivers, now.date())
+            waive(check, getattr(probe.module, "AREAS", (probe.module.AREA,)), probe.waivers, now.date())
         checks += found
         states[probe.key] = {"at": stamp, "state": state}
     say = AREA.reporter(_patience(seconds), source="runner")

@@ -7,8 +7,8 @@ Sources: a simulated upgrade (apt's own lists, no network, no lock, no root), dp
 their stamps, /proc/PID/maps. Cost: 0.3 s, and 1 to 3 s where
 apt's cache is older than its lists: it is built in memory then, nothing is written.
 
-Lists that are missing are UNKNOWN, never "no updates". Since when an update waits is remembered from run to run. Whether
-the host itself has to be restarted is told by reboot.required of the probe host.
+Lists that are missing are UNKNOWN, never "no updates". Since when an update waits is remembered from run to run.
+reboot.required is the check of the probe host, with its default thresholds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Re
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import SYSTEM_PATH
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host import area as host_area
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host.boots import judge_reboot
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.host.look import Files, Look
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.updates import apt, area
@@ -31,6 +34,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.updates.unatte
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, listed
 
 AREA = area.AREA
+AREAS = (AREA, host_area.AREA)
 TIMEOUT = 30.0
 DAY = 86400.0
 # What is remembered of each run; a host with more waiting than this has other worries.
@@ -63,7 +67,15 @@ def probe(spec: Mapping[str, Any], previous: Mapping[str, Any], deadline: Deadli
             state["security"] = dict(previous.get("security", {}))
             checks = [say.find("updates.security", Status.UNKNOWN, "updates.cannot_tell", error=str(exc))]
     checks.append(_judge_restart(say, spec, previous.get("restart", {}), state, deadline, now))
+    checks.append(_judge_reboot(deadline, now))
     return ProbeResult(checks, state)
+
+
+def _judge_reboot(deadline: Deadline, now: float) -> Check:
+    """Judge whether the host itself waits for a restart, as the probe host does."""
+    files = Files()
+    say = host_area.AREA.reporter(source="/run")
+    return judge_reboot(Look(say, files, {}, deadline, {}, files.container, False, now))
 
 
 def _judge_apt(
@@ -97,10 +109,10 @@ def _judge_lists(say: Reporter, lists: apt.Lists, now: float) -> Check:
         return say.find("updates.lists", Status.UNKNOWN, "updates.no_sources", reason="missing")
     if lists.missing:
         missing = [f"missing: {one}" for one in lists.missing]
-        words: dict[str, Any] = {"reason": "missing", "count": len(missing), "evidence": missing}
+        words: dict[str, Any] = {"reason": "missing", "count": len(missing), "evidence": [*missing, *lists.warnings]}
         return say.find("updates.lists", Status.UNKNOWN, "updates.lists_missing", **words)
     age = max(0.0, now - lists.fresh)
-    return say.measure("updates.lists", age / DAY, "updates.lists_age", age=duration(age))
+    return say.measure("updates.lists", age / DAY, "updates.lists_age", age=duration(age), evidence=lists.warnings)
 
 
 def _judge_waiting(

@@ -68,15 +68,18 @@ def read_all(entries: Iterable[Any]) -> list[Waiver]:
     return [Waiver.read(entry) for entry in entries]
 
 
-def waive(check: Check, area: Area, waivers: Iterable[Waiver], today: date) -> None:
-    """Turn a finding that is accepted today into a SKIPPED one; tell of the waiver that has expired in its evidence."""
+def waive(check: Check, areas: Iterable[Area], waivers: Iterable[Waiver], today: date) -> None:
+    """Turn a finding that is accepted today into a SKIPPED one; tell of the waiver that has expired in its evidence.
+
+    ``areas`` are those that the check's sentence may be from.
+    """
     if check.status not in (Status.WARNING, Status.CRITICAL):
         return
     for waiver in sorted((one for one in waivers if one.covers(check)), key=lambda one: one.until, reverse=True):
         if waiver.until < today:
             check.evidence = [f"waiver expired on {waiver.until}: {waiver.reason}", *check.evidence][:EVIDENCE_LINES]
             return
-        sentence = area.sentences.get(check.message)
+        sentence = next((area.sentences[check.message] for area in areas if check.message in area.sentences), None)
         told = {"found": check.summary, "found_zh": sentence.render("zh", check.words) if sentence else check.summary}
         check.params = {**told, "until": str(waiver.until), "why": waiver.reason}
         check.message, check.status, check.reason, check.fix = "waiver.accepted", Status.SKIPPED, "waived", ""

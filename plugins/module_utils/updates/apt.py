@@ -69,7 +69,7 @@ class Lists:
     sources: int = 0
     missing: list[str] = field(default_factory=list)
     fresh: float = 0.0
-    evidence: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def settings(timeout: float) -> Settings:
@@ -136,7 +136,7 @@ def package_lists(of: Settings, timeout: float) -> Lists:
     matches = [match for match in map(_URI.match, output.stdout.splitlines()) if match]
     releases = {match["name"]: match["uri"] for match in matches if match["name"].endswith("InRelease")}
     there = os.listdir(of.lists) if os.path.isdir(of.lists) else []
-    result = Lists(sources=len(releases))
+    result = Lists(sources=len(releases), warnings=[line for line in output.stderr.splitlines() if line[:2] == "W:"])
     written = []
     for name, uri in sorted(releases.items()):
         prefix = name[: -len("InRelease")]

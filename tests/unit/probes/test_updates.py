@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import catalogue, proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import updates
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, updates
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.runner import run_probes
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.updates import apt, restart
 
 DAY = 86400.0
@@ -84,6 +85,9 @@ class Host:
         )
         self.sources.append(f"deb [trusted=yes] http://127.0.0.1:{self.server.server_port}/ {suite} main\n")
         (self.top / "etc/sources.list").write_text("".join(self.sources))
+
+    def source_again(self) -> None:
+        (self.top / "etc/sources.list").write_text("".join(self.sources * 2))
 
     def update(self) -> None:
         done = subprocess.run(["apt-get", "update"], capture_output=True, text=True, check=False)
@@ -190,6 +194,13 @@ def test_a_broken_source_is_unknown_with_what_apt_says(host):
     assert state["security"] == {"tool": 5.0}, "what was known is not forgotten"
     (host.top / "etc/sources.list").write_text("")
     assert look()[0]["updates.lists"].message == "updates.no_sources"
+
+
+@needs_apt
+def test_what_apt_warns_of_is_evidence(supplied):
+    supplied.update()
+    supplied.source_again()
+    assert look()[0]["updates.lists"].evidence[0].startswith("W:")
 
 
 @needs_apt
@@ -348,6 +359,18 @@ def test_the_unit_of_a_process(tmp_path, cgroup, unit):
     (tmp_path / "1").mkdir()
     (tmp_path / "1/cgroup").write_text(cgroup)
     assert restart.unit_of(1, str(tmp_path)) == unit
+
+
+def test_a_pending_reboot_is_told_as_the_host_probe_tells_it_and_can_be_waived(monkeypatch, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/reboot-required").touch()
+    monkeypatch.setattr(updates, "Files", lambda files=updates.Files: files(str(tmp_path)))
+    waiver = {"check": "reboot.*", "until": "2999-12-31", "reason": "x"}
+    for waivers, status in (([], Status.WARNING), ([waiver], Status.SKIPPED)):
+        ran = run_probes(registry.prepare_all([{"kind": "updates", "waivers": waivers}]), {}, 30)
+        [check] = [one for one in ran.checks if one.id == "reboot.required"]
+        assert check.status is status
+        assert "需要重启" in catalogue.summary(check, "zh")
 
 
 def test_a_unit_that_cannot_be_one_is_refused():
