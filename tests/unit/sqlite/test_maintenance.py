@@ -244,6 +244,48 @@ def test_checkpoint_behind_a_reader(loose: Path, application) -> None:
     assert status(result, "maintenance.action") is Status.WARNING
 
 
+def test_indexes_of_every_kind(loose: Path, application) -> None:
+    sql(
+        loose,
+        "CREATE TABLE named (name TEXT PRIMARY KEY COLLATE NOCASE, size INT, UNIQUE (size, name)) WITHOUT ROWID",
+        "INSERT INTO named SELECT 'n' || id, id % 7 FROM vocabulary",
+        "CREATE INDEX lowered ON named (lower(name), size DESC)",
+        "CREATE INDEX short ON vocabulary (length(word)) WHERE id > 10",
+        'CREATE TABLE "with ""quote" (a INT, b AS (a * 2) STORED)',
+        'CREATE INDEX "index ""quoted" ON "with ""quote" (b)',
+        'INSERT INTO "with ""quote" (a) VALUES (1)',
+        "CREATE VIEW words_only AS SELECT word FROM vocabulary",
+    )
+    application(loose)
+    for action in ("reindex", "analyze"):
+        assert outcome(maintain(loose, action, check=True), action)[0] == "planned"
+        result = maintain(loose, action)
+        assert result["actions"][action]["result"] == "done", result
+    assert "sqlite_autoindex_named_2" in str(maintain(loose, "reindex")["actions"]["reindex"]["lines"])
+    assert command(loose, "PRAGMA integrity_check") == ["ok"]
+    assert outcome(maintain(loose, "optimize"), "optimize")[0] == "skipped"
+
+
+def test_what_a_killed_application_left(loose: Path, application) -> None:
+    """Its log waits to be recovered: looking leaves it alone, acting recovers it as the application would."""
+    app = application(loose, code="connection.execute('PRAGMA wal_autocheckpoint = 0')")
+    make_more(loose, 20)
+    rows = sql(loose, "SELECT count(*) FROM vocabulary")
+    app.kill()
+    app.wait()
+    assert loose.with_name(loose.name + "-wal").stat().st_size > 0
+    before = tree(loose.parent)
+    assert outcome(maintain(loose, *ORDER, check=True), "optimize")[0] == "planned"
+    assert status(maintain(loose, "integrity_check"), "maintenance.integrity") is Status.OK
+    assert tree(loose.parent) == before
+    loose.with_name(loose.name + "-shm").unlink()
+    planned = maintain(loose, "optimize", check=True)
+    assert outcome(planned, "optimize") == ("refused", "traceless")
+    assert outcome(maintain(loose, "integrity_check", "optimize"), "optimize")[0] == "done"
+    assert [path.name for path in loose.parent.iterdir()] == [loose.name]
+    assert sql(loose, "SELECT count(*) FROM vocabulary") == rows
+
+
 # What it refuses
 
 
@@ -544,6 +586,51 @@ def test_read_only_file_system(loose: Path, small_disk: Path) -> None:
     assert outcome(result, "vacuum")[0] == "failed" or outcome(result, "vacuum")[0] == "refused"
     assert outcome(result, "optimize") == ("failed", "error")
     assert not result["changed"]
+
+
+def test_replaced_while_it_is_looked_at(loose: Path, place: Path) -> None:
+    other = make_database(place / "other.db")
+
+    def tell(stage: str, done: float | None = None) -> None:
+        if stage == "optimize" and other.exists():
+            other.replace(loose)
+
+    options = {**DEFAULTS, "path": str(loose), "actions": ["optimize"]}
+    result = run(options, False, tell)
+    assert outcome(result, "optimize") == ("failed", "error")
+    assert "replaced" in result["actions"]["optimize"]["text"]
+    assert sql(loose, "SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'") == [(0,)]
+
+
+def test_what_hears_no_interrupt_is_killed(loose: Path) -> None:
+    parent = os.getpid()
+
+    def tell(stage: str, done: float | None = None) -> None:
+        while stage == "vacuum" and os.getpid() != parent:
+            time.sleep(1)  # a disk that hangs
+
+    options = {**DEFAULTS, "path": str(loose), "actions": ["integrity_check", "vacuum"], "deadline": 1.0}
+    started = time.monotonic()
+    result = run(options, False, tell)
+    assert time.monotonic() - started < 8
+    assert outcome(result, "vacuum") == ("failed", "killed")
+    assert sql(loose, "PRAGMA integrity_check") == [("ok",)]
+    assert outcome(maintain(loose, "integrity_check", "vacuum"), "vacuum") == ("done", "vacuumed")
+
+
+def test_slices_that_were_done_are_changes(loose: Path, application) -> None:
+    """The lock is gone in the middle: what was written until then is told as a change."""
+    sql(loose, "CREATE INDEX stamps ON vocabulary (created_at)")
+    holder: list[subprocess.Popen] = []
+
+    def tell(stage: str, done: float | None = None) -> None:
+        if stage == "reindex" and done == 0.5 and not holder:
+            holder.append(application(loose, code="connection.execute('BEGIN IMMEDIATE')"))
+
+    options = {**DEFAULTS, "path": str(loose), "actions": ["reindex"], "busy_timeout": 0.05}
+    result = run(options, False, tell)
+    assert outcome(result, "reindex") == ("failed", "locked")
+    assert result["changed"]
 
 
 def test_one_run_at_a_time(loose: Path) -> None:

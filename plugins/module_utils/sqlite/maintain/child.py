@@ -113,6 +113,7 @@ def _act(
         result = _trouble(task, exc)
     connection.set_progress_handler(None, 0)
     result.stall = result.stall or lock.worst
+    result.changed = result.changed or lock.committed > 0
     result.before = result.after = before
     with suppress(sqlite3.Error):
         result.after = before if task.plan else sizes(connection, task.target.real)

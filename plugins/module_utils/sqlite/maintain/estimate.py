@@ -101,7 +101,7 @@ def _sample(connection: sqlite3.Connection, table: str, index: str) -> _Sample:
     run = connection.execute
     # Rows are: place, number of the column, its name (None for an expression), descending, collation, part of the key.
     parts = [(row[2], row[4]) for row in run(f"PRAGMA index_xinfo({quoted(index)})").fetchall() if row[5]]
-    columns = ", ".join(f"{quoted(name) if name else 'rowid'} AS c{at}" for at, (name, _coll) in enumerate(parts))
+    columns = ", ".join(f"{quoted(name) if name else 'random()'} AS c{at}" for at, (name, _coll) in enumerate(parts))
     keys = ", ".join(f"c{at} COLLATE {quoted(coll)}" for at, (_name, coll) in enumerate(parts))
     run(f"CREATE TEMP TABLE ops_sample AS SELECT {columns} FROM main.{quoted(table)} LIMIT {SAMPLE_ROWS}")
     try:

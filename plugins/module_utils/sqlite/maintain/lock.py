@@ -19,7 +19,8 @@ STEPS = 20_000
 class Lock:
     """Runs statements of one connection in write transactions, and knows how long each kept other writers out.
 
-    ``cap`` is in seconds, None for no budget; ``ends`` is a moment on the monotonic clock.
+    ``cap`` is in seconds, None for no budget; ``ends`` is a moment on the monotonic clock. ``worst`` is the longest time
+    that others were kept out, ``committed`` how many of the statements are done for good.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Lock:
         self.cap = cap
         self.ends = ends
         self.worst = 0.0
+        self.committed = 0
         self._heard = heard
         self._begun: float | None = None
         connection.create_function("ops_begun", 0, self._begin)
@@ -61,6 +63,7 @@ class Lock:
             held = self._held()
             self.worst = max(self.worst, held)
             self._begun = None
+        self.committed += 1
         return held
 
     def alone(self, statement: str, cap: float | None) -> float:
@@ -78,6 +81,7 @@ class Lock:
             held = self._held()
             self.worst = max(self.worst, held)
             self._begun, self.cap = None, budget
+        self.committed += 1
         return held
 
     def _held(self) -> float:
