@@ -1,0 +1,292 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure backups of a database beside the usual ways to copy one, alone and while another process commits.
+
+All ways run in turn, so that a change of the machine's mood meets all of them. ``copy`` is until the file is there, with
+its sha256 for the engines of this collection that compute it on the way; ``on disk`` is with the fsync, for ``cp`` with
+``sync FILE``. A copy counts when it is the state of one commit (tests/integration/sqlite/writer.py) and quick_check says
+ok. Beside a writer the slowest commit during each way is told; each way has a writer of its own.
+
+Then whole backups beside a writer (``--runs``), with their memory: the proportional set size of all their processes.
+And a whole backup with its full check against PRAGMA integrity_check alone, with the same cache.
+Absolute times depend on the machine, ratios less. All samples are in .bench/backup.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/standin"), str(ROOT / "tests/integration/sqlite")]
+
+import collection  # noqa: E402, F401  # pylint: disable=unused-import  # makes the collection importable
+import writer  # noqa: E402
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import silent  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import CACHE_MIB  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.engines import copy  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target import find_target  # noqa: E402
+
+LATEST = ROOT / ".bench/backup.json"
+# The online backup starts over at each commit of another process; nobody needs to wait for that longer.
+LIMIT = 20.0
+MODULE = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.bilingual_tutor.ops.plugins.modules import sqlite_backup
+with patch_module_args(json.load(sys.stdin)):
+    sqlite_backup.main()
+"""
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def by_cp(database: Path, out: Path) -> None:
+    subprocess.run(["cp", str(database), str(out)], check=True)
+
+
+def by_shell(*commands: str) -> Callable[[Path, Path], None]:
+    def run(database: Path, out: Path) -> None:
+        subprocess.run(
+            ["sqlite3", str(database), *(one.format(out) for one in commands)],
+            check=True,
+            timeout=LIMIT,
+            capture_output=True,
+        )
+
+    return run
+
+
+def by_engine(engine: str) -> Callable[[Path, Path], None]:
+    def run(database: Path, out: Path) -> None:
+        descriptor = os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        try:
+            copy(find_target({"path": str(database)}), engine, descriptor, str(out), Deadline(600), silent)
+        finally:
+            os.close(descriptor)
+
+    return run
+
+
+WAYS: dict[str, Callable[[Path, Path], None]] = {
+    "cp": by_cp,
+    "pinned_copy + sha256": by_engine("pinned_copy"),
+    "pinned_api": by_engine("pinned_api"),
+    "vacuum_into": by_engine("vacuum_into"),
+    "sqlite3 .backup": by_shell(".timeout 10000", ".backup '{}'"),
+    "sqlite3 VACUUM INTO": by_shell("VACUUM INTO '{}'"),
+}
+
+
+@contextlib.contextmanager
+def writing(database: Path, rate: float) -> Iterator[dict[str, Any]]:
+    """Run a writer; what is yielded holds what it measured afterwards. No writer at a rate of 0."""
+    measured: dict[str, Any] = {}
+    if not rate:
+        yield measured
+        return
+    command = [sys.executable, str(ROOT / "tests/integration/sqlite/writer.py"), str(database), str(rate)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "writing\n"
+        yield measured
+        measured.update(json.loads(process.communicate("end\n")[0]))
+
+
+def good(out: Path) -> bool:
+    """Tell whether a copy is the state of one commit and well made."""
+    try:
+        writer.state(out)
+        with closing(sqlite3.connect(f"file:{out}?mode=ro&immutable=1", uri=True)) as connection:
+            return connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    except (AssertionError, sqlite3.Error):
+        return False
+
+
+def compare(database: Path, directory: Path, rate: float, runs: int) -> dict[str, dict[str, Any]]:
+    """Copy in every way, in turn."""
+    table: dict[str, dict[str, Any]] = {
+        name: {"copy": [], "on_disk": [], "good": 0, "runs": 0, "worst": [], "p99": []} for name in WAYS
+    }
+    for _run in range(runs):
+        for name, way in WAYS.items():
+            row = table[name]
+            if row["runs"] and not row["copy"]:
+                continue  # it never ended: once is enough
+            out = directory / "copy.db"
+            out.unlink(missing_ok=True)
+            os.sync()
+            row["runs"] += 1
+            with writing(database, rate) as measured:
+                begin = time.monotonic()
+                try:
+                    way(database, out)
+                except subprocess.TimeoutExpired:
+                    pass
+                else:
+                    row["copy"].append(time.monotonic() - begin)
+                    sync(out)
+                    row["on_disk"].append(time.monotonic() - begin)
+            if measured:
+                row["worst"].append(measured["worst"])
+                row["p99"].append(measured["p99"])
+            row["good"] += bool(row["copy"]) and good(out)
+            for one in directory.glob("copy.db*"):
+                one.unlink()
+    return table
+
+
+def show(table: dict[str, dict[str, Any]], title: str) -> None:
+    """Print one table."""
+    print(
+        f"\n{title}\n{'way':<22}{'copy':>9}{'x cp':>7}{'on disk':>10}{'x':>6}{'good':>8}{'slowest commit':>17}{'p99':>8}"
+    )
+    base = {key: statistics.median(table["cp"][key]) for key in ("copy", "on_disk")}
+    for name, row in table.items():
+        stall = f"{max(row['worst']):.0f} ms" if row["worst"] else ""
+        p99 = f"{max(row['p99']):.1f} ms" if row["p99"] else ""
+        if not row["copy"]:
+            print(f"{name:<22}{f'never within {LIMIT:.0f} s':>32}{'':>8}{stall:>17}{p99:>8}")
+            continue
+        seen = {key: statistics.median(row[key]) for key in base}
+        print(
+            f"{name:<22}{seen['copy']:>7.2f} s{seen['copy'] / base['copy']:>7.2f}{seen['on_disk']:>8.2f} s"
+            f"{seen['on_disk'] / base['on_disk']:>6.2f}{row['good']:>4} of {row['runs']}{stall:>14}{p99:>9}"
+        )
+
+
+class Memory:
+    """The largest proportional set size of a process and its descendants, in MiB."""
+
+    def __init__(self, pid: int) -> None:
+        self.most = 0.0
+        self._pid = pid
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while os.path.exists(f"/proc/{self._pid}/stat"):
+            family = [one.pid for one in proc.family(proc.table(), self._pid)]
+            self.most = max(self.most, sum(_pss(pid) for pid in family) / 1024)
+            time.sleep(0.05)
+
+
+def _pss(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith("Pss:"))
+    return 0
+
+
+def module(options: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
+    """Run the module; return its result, its seconds and its memory in MiB."""
+    begin = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".tree")},
+    ) as process:  # fmt: skip
+        memory = Memory(process.pid)
+        output, _ = process.communicate(json.dumps(options))
+    seconds = time.monotonic() - begin
+    result = json.loads(output)
+    if result.get("failed"):
+        raise SystemExit(f"bench: {result['msg']}")
+    return result, seconds, memory.most
+
+
+def many(database: Path, dest: Path, rate: float, runs: int) -> dict[str, Any]:
+    """Make whole backups beside a writer."""
+    record: dict[str, Any] = {"copy": [], "total": [], "memory": [], "good": 0, "runs": runs}
+    with writing(database, rate) as measured:
+        for number in range(runs):
+            before = writer.acked(database)
+            result, seconds, memory = module({"path": str(database), "dest": str(dest), "verify": "quick"})
+            commit = writer.state(Path(result["snapshot"]["path"]))
+            record["good"] += before <= commit <= writer.acked(database) + 1
+            record["copy"].append(result["snapshot"]["seconds"]["copy"])
+            record["total"].append(seconds)
+            record["memory"].append(memory)
+            print(f"\r{number + 1} of {runs}, {record['good']} good", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print(
+        f"\nwhole backups beside {rate:.0f} commits a second: {record['good']} of {runs} good (quick_check, ledger), copy "
+        f"{statistics.median(record['copy']):.2f} s (at most {max(record['copy']):.2f}), memory at most "
+        f"{max(record['memory']):.0f} MiB, {measured['commits']} commits, slowest {measured['worst']:.0f} ms, p99 "
+        f"{measured['p99']:.1f} ms"
+    )
+    return {**record, **measured}
+
+
+def against_the_check(database: Path, dest: Path, runs: int) -> dict[str, Any]:
+    """Compare a whole backup with its full check against the check alone."""
+    record: dict[str, Any] = {"backup": [], "check": [], "memory": []}
+    for _run in range(runs):
+        result, seconds, memory = module({"path": str(database), "dest": str(dest)})
+        record["backup"].append(seconds)
+        record["memory"].append(memory)
+        begin = time.monotonic()
+        with closing(sqlite3.connect(f"file:{result['snapshot']['path']}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.execute(f"PRAGMA cache_size = -{CACHE_MIB << 10}")
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        record["check"].append(time.monotonic() - begin)
+    backup, check = statistics.median(record["backup"]), statistics.median(record["check"])
+    print(
+        f"\nbackup with full check {backup:.2f} s, PRAGMA integrity_check alone {check:.2f} s: {backup / check:.2f} x; memory "
+        f"at most {max(record['memory']):.0f} MiB"
+    )
+    return record
+
+
+def main() -> int:
+    """Measure, print the tables and write all samples."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=float, default=1000, help="size of the database")
+    parser.add_argument("--rate", type=float, default=200, help="commits a second")
+    parser.add_argument("--rounds", type=int, default=3, help="copies of each way")
+    parser.add_argument("--runs", type=int, default=20, help="whole backups beside the writer")
+    parser.add_argument("--place", default="/var/tmp", help="directory on the disk to measure")
+    options = parser.parse_args()
+    record: dict[str, Any] = {"options": vars(options), "cpus": os.cpu_count(), "load": os.getloadavg()}
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.place) as name:
+        directory = Path(name)
+        database, dest = directory / "storage" / "learning.db", directory / "backups"
+        database.parent.mkdir()
+        dest.mkdir()
+        writer.make(database, options.megabytes)
+        print(f"database of {database.stat().st_size / 1e6:.0f} MB in WAL mode, {os.cpu_count()} CPUs")
+        record["alone"] = compare(database, directory, 0, options.rounds)
+        show(record["alone"], "nobody writes")
+        record["writing"] = compare(database, directory, options.rate, options.rounds)
+        show(record["writing"], f"another process commits {options.rate:.0f} times a second")
+        record["check"] = against_the_check(database, dest, options.rounds)
+        record["many"] = many(database, dest, options.rate, options.runs)
+    LATEST.parent.mkdir(exist_ok=True)
+    LATEST.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"all samples: {LATEST.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
