@@ -43,8 +43,9 @@ lab: venv ## boot the lab hosts (root, systemd-nspawn) and leave them running
 lab-down: venv ## remove the lab hosts
 	@$(LAB) down
 
-bench: venv ## measure the checks against the usual ways to do them
+bench: venv ## measure the checks and the backups against the usual ways to do them
 	@$(PYTHON_BIN) tests/bench/shift.py
+	@$(PYTHON_BIN) tests/bench/backup.py
 
 docs: venv ## write docs/probes.md and build the documentation into .cache/docs
 	@$(PYTHON_BIN) tools/probe_docs.py --write
