@@ -23,14 +23,39 @@ author:
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
 requirements:
-  - The program C(zstd) for snapshots that end in C(.zst).
+  - The program C(zstd) for snapshots that end in C(.zst), and C(litestream) for O(litestream).
 options:
   snapshot:
     description:
       - Absolute path of the snapshot, or of the pointer to it. It needs a manifest, and must pass everything that
         M(bilingual_tutor.ops.sqlite_backup_verify) checks but its age.
+      - Either this or O(litestream) is needed.
     type: path
-    required: true
+  litestream:
+    description:
+      - Restore what a replica of Litestream (0.5) had at a moment, instead of a snapshot. It is fetched to a private
+        directory and proved like a snapshot, without the manifest that it does not have.
+      - Litestream keeps single transactions for minutes and then compacts them to 30 seconds, so that the moment is
+        met by a second at first and by half a minute later.
+    type: dict
+    suboptions:
+      timestamp:
+        description: The moment, as ISO 8601 with a time zone.
+        type: str
+        required: true
+      replica:
+        description: URL of the replica. Either this or O(litestream.config) is needed.
+        type: str
+      config:
+        description: Configuration file of Litestream that names the replica of the database.
+        type: path
+      database:
+        description: What O(litestream.config) calls the database. O(path) without it.
+        type: path
+      binary:
+        description: The program.
+        type: str
+        default: litestream
   path:
     description:
       - Where to restore to. The present database there may be damaged or missing; a link is followed.
@@ -44,6 +69,13 @@ options:
       - Empty for a database that no service uses. Whoever has it open makes the task fail then.
     type: str
     default: ""
+  stop_also:
+    description:
+      - Units that have the database open besides O(service), such as that of Litestream. Those that run are stopped
+        after it and started after it.
+    type: list
+    elements: str
+    default: []
   pidfile:
     description:
       - File with the number of an application's process that no unit runs. It must be stopped before.
@@ -107,8 +139,8 @@ options:
     default: 30
   scratch:
     description:
-      - Existing directory in which check mode unpacks the snapshot. Without it the directory of O(path), or C(/var/tmp)
-        if that cannot be written.
+      - Existing directory to which O(litestream) is fetched, and in which check mode unpacks the snapshot. Without it
+        the directory of O(path), or C(/var/tmp) if that cannot be written.
     type: path
   deadline:
     description:
@@ -153,6 +185,19 @@ EXAMPLES = r"""
     confirm: tutor1
   check_mode: true
   diff: true
+
+- name: Go back to five minutes before the mistake, from the replica on the standby
+  bilingual_tutor.ops.sqlite_restore:
+    litestream:
+      timestamp: "2026-11-23T09:55:00+08:00"
+      config: /etc/litestream.yml
+    path: /opt/bilingual-tutor/bilingual_tutor/storage/learning.db
+    service: bilingual-tutor.service
+    stop_also: [litestream.service]
+    floors:
+      vocabulary: 1
+    host: "{{ inventory_hostname }}"
+    confirm: tutor1
 
 - name: Restore to a scratch place, to take single rows from it
   bilingual_tutor.ops.sqlite_restore:
@@ -209,7 +254,7 @@ manifest:
 checks:
   description:
     - The findings of M(bilingual_tutor.ops.sqlite_backup_verify) about the snapshot, and C(restore.loss),
-      C(restore.served), C(restore.undone) and C(restore.recovered), as far as they apply.
+      C(restore.served), C(restore.others), C(restore.undone) and C(restore.recovered), as far as they apply.
   returned: always
   type: list
   elements: dict
@@ -227,6 +272,7 @@ duration_ms:
 
 import time
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -244,9 +290,14 @@ def main() -> NoReturn:
             deadline=dict(type="float", default=3600.0),
             progress=dict(type="path"),
         ),
+        mutually_exclusive=[("snapshot", "litestream")],
+        required_one_of=[("snapshot", "litestream")],
         supports_check_mode=True,
     )
     params = module.params
+    if params["litestream"] and params["litestream"]["replica"]:
+        secret = urlsplit(params["litestream"]["replica"]).password
+        module.no_log_values.update([secret] if secret else [])
     started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
 
     def timed(result: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +314,7 @@ def main() -> NoReturn:
         module.fail_json(msg=str(exc), **timed(run.Run().as_dict()))
     except Ended as exc:
         module.fail_json(
-            msg=f"{exc} ended the restore of {params['path']} before anything was touched", **timed(run.Run().as_dict())
+            msg=f"{exc} ended the restore of {params['path']}: nothing was replaced", **timed(run.Run().as_dict())
         )
     module.exit_json(**timed(done.as_dict()), diff=done.diff(params["path"]))
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Bilingual Tutor Operations
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service manager for one service where there is no systemd: the commands of systemctl that a restore uses.
+"""A service manager where there is no systemd: the commands of systemctl that a restore uses, for one unit at a time.
 
-It really starts, stops and kills the application; the tests on lab hosts do the same with systemd itself. Its state lies
-in the directory ``STANDIN_SERVICE``: ``command`` (JSON) is what runs, ``pid`` the process, ``faults`` what goes wrong, a
+It really starts, stops and kills programs; the tests on lab hosts do the same with systemd itself. The state of a unit lies
+in the directory of its name in ``STANDIN_SERVICE``: ``command`` (JSON) is what runs, ``pid`` the process, ``faults`` what goes wrong, a
 word a line: ``start`` (does not start), ``deaf`` (does not stop), ``crash-on INODE`` (does not start with that database).
 """
 
@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-STATE = Path(os.environ["STANDIN_SERVICE"])
+STATE = Path(os.environ["STANDIN_SERVICE"], sys.argv[-1])
 STOP_SECONDS = 5.0
 
 

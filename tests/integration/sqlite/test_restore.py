@@ -32,6 +32,9 @@ ROOT = Path(__file__).parents[3]
 SYSTEMCTL = Path(__file__).with_name("systemctl.py")
 KILLS = int(os.environ.get("RESTORE_KILLS", "10"))
 HOST = "tutor1"
+UNIT = "tutor.service"
+REPLICATION = "litestream.service"
+LITESTREAM = Path(sys.executable).with_name("litestream")
 FILL = 3000
 SECONDS = 30.0
 
@@ -57,36 +60,44 @@ class Service:
     """The application under its service manager, with a database that is a few words ahead of its snapshot."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.directory = directory
+        self.directory, self.replica = directory, ""
         self.path = directory / "storage" / "learning.db"
         self.path.parent.mkdir()
         fill(self.path, FILL)
         self.snapshot = make_snapshot(self.path, directory / "backups", ".gz")
-        self.state = directory / "state"
-        self.state.mkdir()
-        command = [sys.executable, "-c", APPLICATION, str(self.path)]
-        (self.state / "command").write_text(json.dumps(command))
+        self.units = directory / "units"
+        self.state = self.add_unit(UNIT, [sys.executable, "-c", APPLICATION, str(self.path)])
         programs = directory / "bin"
         programs.mkdir()
         systemctl = programs / "systemctl"
         systemctl.write_text(f"#!{sys.executable}\n{SYSTEMCTL.read_text()}")
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-        monkeypatch.setenv("STANDIN_SERVICE", str(self.state))
+        monkeypatch.setenv("STANDIN_SERVICE", str(self.units))
         self.start()
+
+    def add_unit(self, name: str, command: list[str]) -> Path:
+        """Declare a unit; return the directory of its state."""
+        state = self.units / name
+        state.mkdir(parents=True)
+        (state / "command").write_text(json.dumps(command))
+        return state
 
     def systemctl(self, *words: str) -> str:
         done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     def start(self) -> None:
-        self.systemctl("start", "--", "tutor.service")
+        self.systemctl("start", "--", UNIT)
         wait(lambda: self.pid in holders(self.path), "the application opens its database")
         self.learn("later")
 
     @property
     def pid(self) -> int:
-        return int(self.systemctl("show", "--property=MainPID").partition("=")[2])
+        return self.pid_of(UNIT)
+
+    def pid_of(self, unit: str) -> int:
+        return int(self.systemctl("show", "--property=MainPID", "--", unit).partition("=")[2])
 
     def kill(self) -> None:
         """End the application without a chance to close its database."""
@@ -281,11 +292,103 @@ def test_somebody_else_has_it_open(service: Service, run_module: Any) -> None:
     assert run_module("sqlite_restore", **service.options())["changed"]
 
 
+def test_an_undoing_that_fails_is_finished_by_the_next_run(service: Service, run_module: Any) -> None:
+    """The service does not start at all: the former database is back, and what is left to do is told and kept."""
+    service.faults("start")
+    failed = run_module("sqlite_restore", **service.options())
+    assert failed["failed"] and failed["changed"] and not failed["undone"]
+    assert "could not be undone" in failed["msg"] and "is the former database; start tutor.service" in failed["msg"]
+    assert words(service.path) == ["later"] and service.pid == 0
+    bad = {check["id"]: check["message"] for check in failed["checks"] if check["status"] == 2}
+    assert bad == {"restore.served": "restore.served_not", "restore.undone": "restore.undone_badly"}
+    service.faults()
+    done = run_module("sqlite_restore", **service.options())
+    assert not done.get("failed"), done.get("msg")
+    assert [step["step"] for step in done["steps"]][0] == "recover" and words(service.path) == []
+    assert words(Path(done["previous_path"])) == ["later"] and service.pid in holders(service.path)
+
+
 def test_the_wrong_path_is_refused(service: Service, run_module: Any, tmp_path: Path) -> None:
     decoy = fill(tmp_path / "decoy.db", 5)
     pid = service.pid
     failed = run_module("sqlite_restore", **service.options(path=str(decoy)))
     assert f"it has {service.path} open" in failed["msg"] and service.pid == pid
+
+
+# ---------------------------------------------------------------- point in time, with Litestream
+
+
+@pytest.fixture
+def replicated(service: Service) -> Iterator[Service]:
+    """Let Litestream replicate the database beside the application, to a directory."""
+    service.replica = f"file://{service.directory}/replica"
+    service.add_unit(REPLICATION, [str(LITESTREAM), "replicate", str(service.path), service.replica])
+    service.systemctl("start", "--", REPLICATION)
+    yield service
+    service.systemctl("stop", "--", REPLICATION)
+
+
+def replica_holds(service: Service, word: str) -> bool:
+    """Ask the replica itself, by its own program and the sqlite3 command."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "copy"
+        command = [str(LITESTREAM), "restore", "-o", str(copy), service.replica]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0 and word in words(copy)
+
+
+def a_second_later() -> str:
+    """Wait until the clock shows another second; moments are told apart by no less."""
+    stamp = time.time()
+    wait(lambda: int(time.time()) > int(stamp) + 1, "the next second")
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+
+
+def test_back_to_a_moment(replicated: Service, run_module: Any) -> None:
+    """What was written after it is gone, Litestream is stopped for it, and goes on with the restored database."""
+    service = replicated
+    wait(lambda: replica_holds(service, "later"), "the replica has what was there")
+    moment = a_second_later()
+    a_second_later()
+    service.learn("mistake")
+    wait(lambda: replica_holds(service, "mistake"), "the replica has the mistake")
+    point = {"timestamp": moment, "replica": service.replica, "binary": str(LITESTREAM)}
+    options = service.options(litestream=point, floors={"vocabulary": FILL})
+    del options["snapshot"]
+    failed = run_module("sqlite_restore", **options)
+    assert "still open in" in failed["msg"] and "(litestream)" in failed["msg"] and words(service.path)[-1] == "mistake"
+    options["stop_also"] = ["litestream"]
+    before, files = service.pid_of(REPLICATION), names(service)
+    planned = run_module("sqlite_restore", **options, _ansible_check_mode=True)
+    assert planned["changed"] and names(service) == files and service.pid_of(REPLICATION) == before
+    done = run_module("sqlite_restore", **options)
+    assert done["changed"] and not done.get("failed"), done.get("msg")
+    assert words(service.path) == ["later"] and words(Path(done["previous_path"]))[-1] == "mistake"
+    assert service.pid in holders(service.path) and service.pid_of(REPLICATION) not in (0, before)
+    service.learn("after")
+    wait(lambda: replica_holds(service, "after"), "the replica goes on")
+    assert not replica_holds(service, "mistake")
+    assert not [name for name in names(service) if "scratch" in name or "partial" in name or ".json" in name]
+
+
+@pytest.mark.parametrize(
+    ("point", "match"),
+    [
+        ({"timestamp": "2020-01-01T00:00:00Z"}, "goes back to that moment"),
+        ({"timestamp": "2999-01-01T00:00:00Z"}, "is to come"),
+        ({"timestamp": "2026-11-23 02:00:00"}, "with its zone"),
+        ({"timestamp": "2020-01-01T00:00:00Z", "binary": "/no/litestream"}, "not installed"),
+        ({"timestamp": "2020-01-01T00:00:00Z", "replica": "sftp://user:secret@127.0.0.1:1/x"}, "did not restore"),
+    ],
+)
+def test_a_moment_that_cannot_be_had(replicated: Service, run_module: Any, point: dict[str, str], match: str) -> None:
+    service = replicated
+    point = {"replica": service.replica, "binary": str(LITESTREAM), **point}
+    options = service.options(litestream=point, stop_also=["litestream"])
+    del options["snapshot"]
+    pid = service.pid
+    failed = run_module("sqlite_restore", **options)
+    assert match in failed["msg"] and "secret" not in json.dumps(failed) and service.pid == pid
+    assert not [name for name in names(service) if "scratch" in name or "partial" in name or ".json" in name]
 
 
 # ---------------------------------------------------------------- it is killed

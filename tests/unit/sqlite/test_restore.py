@@ -12,11 +12,8 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ import bad_backups
 import pytest
 from bad_backups import FLOORS, fill, make_snapshot
 from databases import OTHER, tree
+from sets import journal_mode, learn, words
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -63,26 +61,6 @@ def signals() -> Iterator[None]:
         signal.signal(one, handler)
 
 
-def learn(path: Path, word: str = "later") -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("INSERT INTO vocabulary (word, created_at) VALUES (?, ?)", (word, "2026-11-23 03:00:00"))
-
-
-def words(path: Path) -> list[str]:
-    """Return the words beyond the first 300 by an independent tool, which reads a copy: it leaves files beside what it reads."""
-    query = "SELECT word FROM vocabulary WHERE id > 300 ORDER BY id"
-    with tempfile.TemporaryDirectory() as directory:
-        for suffix in files.inodes(path):
-            shutil.copy(files.beside(path, suffix), Path(directory) / f"copy{suffix}")
-        done = subprocess.run(["sqlite3", f"{directory}/copy", query], capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def journal_mode(path: Path) -> str:
-    done = subprocess.run(["sqlite3", str(path), "PRAGMA journal_mode"], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def restore(snapshot: Path, path: Path, check_mode: bool = False, **options: Any) -> run.Run:
     spec = {"snapshot": str(snapshot), "path": str(path), "confirm": HOST, "host": HOST, "floors": FLOORS, **options}
     done = run.restore(spec, Deadline(60), check_mode=check_mode)
@@ -102,31 +80,6 @@ def names(directory: Path) -> list[str]:
 
 
 # ---------------------------------------------------------------- restore
-
-
-@pytest.mark.parametrize("suffix", bad_backups.PACKED)
-def test_four_runs(live: Path, tmp_path: Path, suffix: str, run_module: Any) -> None:
-    """Check, run, run again, check again; what is there is told by the sqlite3 command."""
-    made = make_snapshot(live, tmp_path / "backups", suffix)
-    learn(live)
-    live.chmod(0o600)
-    options = {"snapshot": str(made), "path": str(live), "host": HOST, "confirm": HOST}
-    before = tree(live.parent)
-    planned = run_module("sqlite_restore", **options, _ansible_check_mode=True, _ansible_diff=True)
-    assert planned["changed"] and tree(live.parent) == before and planned["previous_path"] == ""
-    assert "vocabulary 301\n" in planned["diff"]["before"] and "vocabulary 300\n" in planned["diff"]["after"]
-    done = run_module("sqlite_restore", **options)
-    assert done["changed"] and words(live) == [] and live.stat().st_mode & 0o777 == 0o600
-    assert [step["step"] for step in planned["steps"]] == [step["step"] for step in done["steps"]]
-    assert words(Path(done["previous_path"])) == ["later"]
-    assert names(live.parent) == ["learning.db", Path(done["previous_path"]).name]
-    before = tree(live.parent)
-    for check in (False, True):
-        again = run_module("sqlite_restore", **options, _ansible_check_mode=check)
-        assert (
-            not again["changed"] and again["diff"]["before"] == again["diff"]["after"] and tree(live.parent) == before
-        )
-    assert journal_mode(live) == "wal", "as the database that was replaced"
 
 
 def test_to_a_scratch_place(snapshot: Path, tmp_path: Path) -> None:

@@ -19,16 +19,16 @@ from typing import Any, Callable
 
 import bad_backups
 import pytest
-from bad_backups import DAMAGES, FLOORS, PACKED, agree, agree_in_all, copy_of, fill, make_snapshot
+from bad_backups import DAMAGES, PACKED, agree, agree_in_all, copy_of, fill, make_snapshot
 from databases import OTHER, tree
+from verdicts import by_id, found, verify
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify as verification
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_scratch
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import manifest_path
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_area import AREA
 
 ROOT = Path(__file__).parents[3]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -53,27 +53,6 @@ def snapshot(origin: Path, tmp_path: Path) -> Callable[[str], Path]:
         return copy_of(made, tmp_path / PACKED[suffix])
 
     return give
-
-
-def verify(path: Path, seconds: float = 60.0, **options: Any) -> verification.Verdict:
-    """Verify with the floors of these tests; each sentence must be whole in both languages."""
-    verdict = verification.verify({"path": str(path), "floors": FLOORS, **options}, Deadline(seconds))
-    for check in verdict.checks:
-        for locale in ("en", "zh"):
-            text = AREA.sentences[check.message].render(locale, check.words)
-            assert "{" not in text, text
-    keys = [check.key for check in verdict.checks]
-    assert verdict.ok == (not found(verdict) and bool(verdict.facts)), keys
-    return verdict
-
-
-def found(verdict: verification.Verdict) -> dict[str, str]:
-    """Return the sentence of each finding by the id of its check."""
-    return {check.id: check.message for check in verdict.checks if check.status not in (Status.OK, Status.SKIPPED)}
-
-
-def by_id(verdict: verification.Verdict) -> dict[str, Check]:
-    return {check.id: check for check in verdict.checks}
 
 
 # ---------------------------------------------------------------- good ones
@@ -300,25 +279,6 @@ def test_ages_follow_their_thresholds(snapshot: Any) -> None:
     assert by_id(verdict)["snapshot.newest"].value == pytest.approx(1.0, abs=0.1)
     bad_backups.amend(path, newest="2020-01-01")
     assert found(verify(path)) == {"snapshot.rows": "snapshot.newest_wrong"}
-
-
-def test_the_archive_of_a_set(run_module: Any, origin: Path, tmp_path: Path) -> None:
-    """Made by the backup; it has no rows, and a restore does not take it for a database."""
-    dest, config = tmp_path / "backups", tmp_path / "config.ini"
-    dest.mkdir()
-    config.write_bytes(os.urandom(50_000))
-    made = run_module("sqlite_backup", path=str(origin / "learning.db"), dest=str(dest), files=[str(config)])
-    assert not made.get("failed"), made.get("msg")
-    assert all(verify(path).ok for path in dest.glob("*.db"))
-    (archive,) = dest.glob("*.tar.gz")
-    verdict = verify(archive)
-    assert verdict.ok and verdict.facts == {"entries": 1}
-    refused = verification.verify({"path": str(archive)}, Deadline(20), stage=tmp_path / "staged")
-    assert found(refused)["snapshot.file"] == "snapshot.file_header" and not refused.ok
-    bad_backups.cut_stream(archive)
-    assert set(found(verify(archive))) == {"snapshot.file", "snapshot.sha256"}
-    agree(archive)
-    assert found(verify(archive)) == {"snapshot.file": "snapshot.file_archive"}
 
 
 # ---------------------------------------------------------------- read where it lies
@@ -550,24 +510,3 @@ def test_the_scratch_goes_whatever_happens(snapshot: Any, sent: signal.Signals, 
     while leftovers(path.parent):
         # The child of the killed run has the directory until it sees that its parent is gone.
         assert verify(path).ok and not deadline.expired
-
-
-# ---------------------------------------------------------------- the module
-
-
-def test_the_module(run_module: Any, returns_as_documented: Any, snapshot: Any, tmp_path: Path) -> None:
-    path, progress = snapshot(".zst"), tmp_path / "progress"
-    progress.touch()
-    result = run_module("sqlite_backup_verify", path=str(path), floors={"vocabulary": 300}, progress=str(progress))
-    assert result["ok"] and not result["changed"] and result["rows"]["vocabulary"] == 300
-    assert result["sha256"] == subprocess.run(
-        ["sha256sum", str(path)], capture_output=True, text=True, check=True
-    ).stdout[:64]  # fmt: skip
-    assert '"stage"' in progress.read_text()
-    returns_as_documented("sqlite_backup_verify", result)
-    bad_backups.cut_stream(path)
-    result = run_module("sqlite_backup_verify", path=str(path), _ansible_check_mode=True)
-    assert not result.get("failed") and not result["ok"]
-    returns_as_documented("sqlite_backup_verify", result)
-    wrong = run_module("sqlite_backup_verify", path=str(path), thresholds={"snapshot.agee": {}})
-    assert wrong["failed"] and "did you mean snapshot.age" in wrong["msg"]

@@ -27,6 +27,14 @@ AREA = Area(
             ),
             source="device and inode of /proc/PID/fd, row counts read as the owner, and health_url",
         ),
+        "restore.others": Rule(
+            title=Text("What was stopped besides the service runs again", "随服务停止的其他单元已恢复运行"),
+            fix=Text(
+                "`systemctl status` of the unit tells why; until it runs, what it did for the database (replication) is not "
+                "done.",
+                "用 `systemctl status` 查看该单元的原因；在其恢复前，它对数据库所做的工作（如复制）处于停止状态。",
+            ),
+        ),
         "restore.undone": Rule(
             title=Text("A restore that failed was undone", "失败的恢复已撤销"),
             fix=Text(
@@ -65,6 +73,8 @@ AREA = Area(
             "{name} 已就位，{count} 张表的行数与快照一致",
         ),
         "restore.served_not": Text("{error}", "恢复后未能正常服务：{error}"),
+        "restore.others_up": Text("{item} runs again", "{item} 已恢复运行"),
+        "restore.others_not": Text("{item} did not start: {error}", "{item} 未能启动：{error}"),
         "restore.undone_well": Text("undone: {name} is the former database again", "已撤销：{name} 恢复为原数据库"),
         "restore.undone_badly": Text("not undone: {error}", "未能撤销：{error}"),
         "restore.recovered_old": Text(

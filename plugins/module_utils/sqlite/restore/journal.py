@@ -21,6 +21,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import Inodes, beside, sync
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 
 SCHEMA = "ops.restore/1"
 # In the order in which a restore goes through them.
@@ -36,12 +37,16 @@ def new_run_id() -> str:
 
 @dataclass
 class Journal:
-    """One restore of the database ``path``; ``old`` is the set that was there before it was replaced."""
+    """One restore of the database ``path``; ``old`` is the set that was there before it was replaced.
+
+    ``others`` are units that were stopped besides the service.
+    """
 
     path: Path
     run_id: str
     service: str = ""
     was_active: bool = False
+    others: list[str] = field(default_factory=list)
     state: str = "staging"
     old: Inodes = field(default_factory=dict)
 
@@ -108,7 +113,7 @@ class Journal:
             if seen.st_uid not in (0, os.geteuid()):
                 raise ValueError(f"it belongs to uid {seen.st_uid}")
             return cls._from(path, json.loads(data))
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, OpsError) as exc:
             raise OpsError(
                 f"{file} is there and is not the journal of a restore of {path} ({exc}): nothing was changed. If "
                 f"{path.name}.before-restore-* is the database that is wanted, stop the service and rename it, with its "
@@ -120,4 +125,5 @@ class Journal:
         if data["schema"] != SCHEMA or not _RUN_ID.fullmatch(data["run_id"]) or data["state"] not in STATES:
             raise ValueError("unknown content")
         old = {str(suffix): int(number) for suffix, number in data["old"].items()}
-        return cls(path, data["run_id"], str(data["service"]), bool(data["was_active"]), data["state"], old)
+        others = [unit_name(name) for name in data["others"]]
+        return cls(path, data["run_id"], str(data["service"]), bool(data["was_active"]), others, data["state"], old)

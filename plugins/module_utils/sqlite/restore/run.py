@@ -30,6 +30,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_queries
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header import read_header
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import litestream
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.compare import Comparison, compare
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import (
@@ -56,9 +57,11 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, listed
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "snapshot": {"type": "path", "required": True},
+    "snapshot": {"type": "path"},
+    "litestream": litestream.OPTIONS,
     "path": {"type": "path", "required": True},
     "service": {"type": "str", "default": ""},
+    "stop_also": {"type": "list", "elements": "str", "default": []},
     "pidfile": {"type": "path"},
     "confirm": {"type": "str", "default": ""},
     "host": {"type": "str", "default": ""},
@@ -86,12 +89,16 @@ class RestoreFailed(OpsError):
 
 @dataclass
 class Place:
-    """Where to restore to: ``path`` is the file itself, ``seen`` what is there now, if anything."""
+    """Where to restore to: ``path`` is the file itself, ``seen`` what is there now, if anything.
+
+    ``others`` are the units that have the database open besides the service, as far as they were up.
+    """
 
     path: Path
     seen: os.stat_result | None
     unit: Unit
     was_up: bool
+    others: list[Unit] = field(default_factory=list)
 
     @property
     def owner(self) -> tuple[int, int, int]:
@@ -156,6 +163,10 @@ class _Restore:
         self._result = Run()
 
     def run(self) -> Run:
+        if bool(self._spec.get("snapshot")) == bool(self._spec.get("litestream")):
+            raise OpsError("expected either a snapshot or litestream, to know what to restore")
+        if self._spec.get("litestream"):
+            litestream.moment(self._spec["litestream"]["timestamp"])
         place = find_place(self._spec)
         self._confirmed(place)
         try:
@@ -230,24 +241,28 @@ class _Restore:
             )
         with self._step("recover"):
             if journal.state == "swapping":
-                if place.unit.up:
-                    place.unit.stop()
+                for one in (place.unit, *place.others):
+                    if one.up:
+                        one.stop()
                 prove_free(place.path)
                 put_back(place.path, journal.aside, journal.failed, journal.old)
             if journal.state in ("stopping", "swapping") and journal.was_active and not place.unit.up:
                 place.unit.start()
+            for name in journal.others:
+                Unit(name).start()
             journal.remove()
             found = find_place(self._spec)
-            place.seen, place.was_up = found.seen, found.was_up
+            place.seen, place.was_up, place.others = found.seen, found.was_up, found.others
 
     @contextmanager
     def _staging(self, place: Place) -> Iterator[Path]:
         """Give the name for the new database: beside the present one, or in check mode in a directory that goes again."""
         if self._check_mode:
-            with private_directory(self._plan_place(place)) as directory:
+            with private_directory(self._room(place)) as directory:
                 yield directory / "database"
             return
-        journal = Journal(place.path, new_run_id(), place.unit.name, place.was_up)
+        others = [one.name for one in place.others]
+        journal = Journal(place.path, new_run_id(), place.unit.name, place.was_up, others)
         self._result.run_id = journal.run_id
         self._journal = journal
         journal.write("staging")
@@ -256,14 +271,14 @@ class _Restore:
             _prove_links(journal)
             yield journal.staged
 
-    def _plan_place(self, place: Place) -> Path:
+    def _room(self, place: Place) -> Path:
         candidates = places(self._spec.get("scratch") or "", place.path)
         return next((one for one in candidates if os.access(one, os.W_OK)), candidates[0])
 
     def _restore(self, place: Place, staged: Path) -> None:
         result = self._result
         with self._step("verify"):
-            self._verify(staged)
+            self._verify(place, staged)
         with self._step("compare"):
             result.rows = self._compare(place, staged)
             result.checks.append(self._loss(place, result))
@@ -278,22 +293,42 @@ class _Restore:
         self._exchange(place)
 
     def _plan(self, place: Place) -> list[str]:
-        down = ["stop", "prove_free"] if place.unit.name else ["prove_free"]
+        down = ["stop", "prove_free"] if place.unit.name or place.others else ["prove_free"]
         return ["stage", *down, "replace", "serve" if place.unit.name else "prove"]
 
-    def _verify(self, staged: Path) -> None:
-        """Write the database that is in the snapshot and prove what was written."""
+    def _verify(self, place: Place, staged: Path) -> None:
+        """Write the database that is in the snapshot, or the one Litestream has, and prove what was written."""
         options = {name: self._spec.get(name) for name in ("floors", "queries", "scratch")}
-        verdict = verify({**options, "path": self._spec["snapshot"]}, self._deadline, self._tell, stage=staged)
+        replica = self._spec.get("litestream")
+        source = self._spec.get("snapshot")
+        if replica:
+            source = f"the replica at {replica['timestamp']}"
+            with private_directory(self._room(place)) as directory:
+                self._tell("fetch", None)
+                fetched = directory / "database"
+                litestream.fetch(replica, place.path, fetched, self._deadline)
+                spec = {**options, "path": str(fetched)}
+                verdict = verify(spec, self._deadline, self._tell, stage=staged, manifest_needed=False)
+                for check in verdict.checks:
+                    check.item = str(place.path) if check.item == str(fetched) else check.item
+        else:
+            verdict = verify({**options, "path": source}, self._deadline, self._tell, stage=staged)
         self._result.verdict = verdict
         self._result.checks += verdict.checks
         bad = verdict.findings(ages=False)
         if bad or not verdict.facts:
             told = listed([check.summary for check in bad], 3)
             raise OpsError(
-                f"{self._spec['snapshot']} is not restored: {told}. Expected a snapshot that passes every check; nothing was "
-                "changed and nothing stopped. Choose an older one that sqlite_backup_verify calls ok"
+                f"{source} is not restored: {told}. Expected a snapshot that passes every check; nothing was changed and "
+                "nothing stopped. Choose an older one that sqlite_backup_verify calls ok"
             )
+
+    def _made(self) -> float | None:
+        """Return the moment from which what is restored is, in seconds since 1970."""
+        if self._spec.get("litestream"):
+            return litestream.moment(self._spec["litestream"]["timestamp"])
+        manifest = self._result.verdict.manifest
+        return manifest.made if manifest else None
 
     def _compare(self, place: Place, staged: Path) -> Comparison:
         if not place.seen or not place.seen.st_size:
@@ -303,8 +338,8 @@ class _Restore:
         return found
 
     def _loss(self, place: Place, result: Run) -> Check:
-        manifest, rows = result.verdict.manifest, result.rows
-        known = {"age": duration(time.time() - manifest.made) if manifest else "?", "item": str(place.path)}
+        made, rows = self._made(), result.rows
+        known = {"age": duration(time.time() - made if made else None), "item": str(place.path)}
         if not place.seen:
             return self._say.find("restore.loss", Status.OK, "restore.loss_new", **known)
         if rows.error:
@@ -350,7 +385,7 @@ class _Restore:
     def _exchange(self, place: Place) -> None:
         journal, result = self._journal, self._result
         try:
-            if place.unit.name:
+            if place.unit.name or place.others:
                 journal.write("stopping")
                 with self._step("stop"):
                     self._stop(place)
@@ -362,14 +397,26 @@ class _Restore:
                 replace(place.path, journal.aside, journal.staged)
             with self._step("serve" if place.unit.name else "prove"):
                 result.checks.append(self._serve(place))
+            _to_the_end()
             journal.write("proved")
         except BaseException as exc:  # noqa: BLE001 - whatever it was, half a restore must not stay
-            # A second signal must not interrupt the undoing that the first one began.
-            for one in SIGNALS:
-                signal.signal(one, signal.SIG_IGN)
+            _to_the_end()
             self._undo(place, exc)
         result.previous_path = str(journal.aside) if inodes(journal.aside) else ""
+        result.checks += self._start_others(place)
         journal.remove()
+
+    def _start_others(self, place: Place) -> Iterator[Check]:
+        """Start what was stopped besides the service; that one does not start is no reason to undo what serves."""
+        for one in place.others:
+            try:
+                one.start()
+            except OpsError as exc:
+                yield self._say.find(
+                    "restore.others", Status.CRITICAL, "restore.others_not", item=one.name, error=str(exc)
+                )
+            else:
+                yield self._say.find("restore.others", Status.OK, "restore.others_up", item=one.name)
 
     def _stop(self, place: Place) -> None:
         triggers = place.unit.triggers()
@@ -379,6 +426,8 @@ class _Restore:
             )
         if place.was_up:
             place.unit.stop()
+        for one in place.others:
+            one.stop()
 
     def _serve(self, place: Place) -> Check:
         """Start the service and prove that it serves the new database."""
@@ -418,6 +467,7 @@ class _Restore:
                     place.unit.start()
                 if place.was_up:
                     wait_served(place.unit, place.path, None, self._spec.get("settle", 30.0))
+                result.checks += self._start_others(place)
                 journal.remove()
         except (OpsError, OSError) as exc:
             result.changed = True
@@ -450,6 +500,12 @@ class _Restore:
         )
 
 
+def _to_the_end() -> None:
+    """From here on no signal ends this run: neither the undoing that one began, nor what is left of a proved restore."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+
+
 def find_place(spec: Mapping[str, Any]) -> Place:
     """Find where to restore to; raise OpsError for what must not be replaced.
 
@@ -471,7 +527,8 @@ def find_place(spec: Mapping[str, Any]) -> Place:
     if seen:
         _replaceable(path, real, seen)
     unit = Unit(spec.get("service") or "")
-    place = Place(real, seen, unit, unit.up)
+    others = [one for one in map(Unit, spec.get("stop_also") or ()) if one.up]
+    place = Place(real, seen, unit, unit.up, others)
     if place.was_up:
         _right_file(place)
     return place
