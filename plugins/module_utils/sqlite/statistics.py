@@ -93,7 +93,7 @@ def _known(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     if not connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone()[0]:
         return known
     for table, index, text in connection.execute("SELECT tbl, idx, stat FROM sqlite_stat1"):
-        first = str(text).split(" ")[0]
+        first = str(text).split(" ", maxsplit=1)[0]
         if index and first.isdigit():
             known.setdefault(table, {})[index] = int(first)
     return known
