@@ -326,20 +326,13 @@ def main() -> NoReturn:
     except Ended as exc:
         module.fail_json(msg=f"{module.params['path']} was not backed up: {exc} ended the run; no backup was touched")
     answer = dict(
+        result.as_dict(),
         changed=True,
-        snapshot=result.snapshots[0] if result.snapshots else {},
-        snapshots=result.snapshots,
-        archive=result.archive,
-        rejected=result.rejected,
-        removed=result.removed,
-        cleaned=result.cleaned,
-        checks=[check.as_dict() for check in result.checks],
         started=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         duration_ms=round((time.monotonic() - begin) * 1000, 1),
     )
-    if module._diff:
-        answer["diff"] = {"before": "".join(f"{name}\n" for name in result.before)}
-        answer["diff"]["after"] = "".join(f"{name}\n" for name in result.after)
+    if not module._diff:
+        del answer["diff"]
     if result.failed:
         module.fail_json(msg=result.failed, **answer)
     module.exit_json(**answer)

@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
@@ -111,8 +112,17 @@ class Result:
     cleaned: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
-    checks: list[Any] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
     failed: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the module returns, as plain JSON data."""
+        return {
+            "snapshot": self.snapshots[0] if self.snapshots else {}, "snapshots": self.snapshots, "archive": self.archive,
+            "rejected": self.rejected, "removed": self.removed, "cleaned": self.cleaned,
+            "checks": [check.as_dict() for check in self.checks],
+            "diff": {side: "".join(f"{name}\n" for name in getattr(self, side)) for side in ("before", "after")},
+        }  # fmt: skip
 
 
 def run(options: Mapping[str, Any], deadline: Deadline, tell: Tell, check_mode: bool, now: datetime) -> Result:
