@@ -38,6 +38,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintai
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.result import Stopped
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.run import run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.sizes import room, temp_place
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.statistics import stale
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -495,6 +496,30 @@ def test_what_takes_longer_than_it_may_is_undone(loose: Path) -> None:
     assert sql(loose, "SELECT count(*) FROM users") == [(0,)]
 
 
+def test_vacuum_is_given_up_while_that_is_possible(loose: Path) -> None:
+    make_more(loose, 8000)
+    before = sql(loose, "PRAGMA page_count")
+    with closing(connect(loose, "rw", 1.0)) as connection:
+        lock = Lock(connection, 10.0, time.monotonic() + 60, lambda: None)
+        with pytest.raises(Stopped, match="stall_reached"):
+            lock.alone("VACUUM", 0.001)
+        assert lock.committed == 0
+        assert lock.cap == 10.0
+    assert sql(loose, "PRAGMA page_count") == before
+    assert sql(loose, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_writers_are_let_in_as_long_as_they_were_kept_out(loose: Path) -> None:
+    with closing(connect(loose, "rw", 1.0)) as connection:
+        lock = Lock(connection, 1.0, time.monotonic() + 60, lambda: None)
+        started = time.monotonic()
+        lock.breathe(0.1)
+        assert 0.1 <= time.monotonic() - started < 1
+        lock.ends = time.monotonic()
+        lock.breathe(10.0)
+        assert time.monotonic() - started < 2, "the deadline ends a pause too"
+
+
 # What goes wrong
 
 
@@ -559,6 +584,20 @@ def test_no_room_for_vacuum(small_disk: Path) -> None:
         assert outcome(result, "vacuum") == ("refused", "room")
         assert str(small_disk) in result["actions"]["vacuum"]["text"]
     assert tree(small_disk) == before
+
+
+@root_only
+def test_vacuum_where_the_usual_place_for_temporary_files_is_full(
+    loose: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(small_disk / "ballast")
+    monkeypatch.setenv("SQLITE_TMPDIR", str(small_disk))
+    assert temp_place() == str(small_disk)
+    assert room(str(loose), 1000).temp == str(loose.parent)
+    make_more(loose, 6000)
+    sql(loose, "DELETE FROM vocabulary WHERE id % 2")
+    result = maintain(loose, "integrity_check", "vacuum", force=True)
+    assert outcome(result, "vacuum") == ("done", "vacuumed"), result["actions"]["vacuum"]
 
 
 @root_only
