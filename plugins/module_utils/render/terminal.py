@@ -60,8 +60,7 @@ def render(
     for act in acts.read(done, locale, timezone.utc):
         text = word("comma", locale).join(act.words)
         if text and not act.error:  # an action that failed is a finding
-            row = _row(symbol(Status.OK, plain), act.host, act.title, text)
-            table += [Line(line, Status.OK) for line in row]
+            table += [Line(line, Status.OK) for line in _row(symbol(Status.OK, plain), act.host, act.title, text)]
     table += _healthy(run, locale, plain)
     return [Line(line.text.encode(encoding, "replace").decode(encoding), line.status) for line in table]
 
