@@ -10,6 +10,7 @@ renamed, and lose their first one afterwards. A kill at any point leaves a whole
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -46,6 +47,12 @@ def sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a name, if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def link(source: Path, target: Path) -> None:

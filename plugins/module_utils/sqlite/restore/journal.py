@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import Inodes, beside, sync
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import (
+    Inodes,
+    beside,
+    remove,
+    sync,
+)
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 
 SCHEMA = "ops.restore/1"
@@ -75,13 +80,13 @@ class Journal:
         data = {"schema": SCHEMA, **asdict(self), "path": str(self.path)}
         partial = beside(self.file, ".partial")
         try:
-            partial.unlink(missing_ok=True)
+            remove(partial)
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with open(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(data, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            partial.rename(self.file)
+            os.rename(partial, self.file)
             sync(self.file.parent)
         except OSError as exc:
             raise OpsError(
@@ -91,9 +96,8 @@ class Journal:
 
     def remove(self) -> None:
         """End the restore: nothing is left for a later run to do."""
-        self.staged.unlink(missing_ok=True)
-        beside(self.file, ".partial").unlink(missing_ok=True)
-        self.file.unlink(missing_ok=True)
+        for path in (self.staged, beside(self.file, ".partial"), self.file):
+            remove(path)
         sync(self.file.parent)
 
     @classmethod

@@ -38,6 +38,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore
     inodes,
     link,
     put_back,
+    remove,
     replace,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.journal import Journal, new_run_id
@@ -569,4 +570,4 @@ def _prove_links(journal: Journal) -> None:
             "such as ext4 or xfs"
         ) from exc
     finally:
-        journal.staged.unlink(missing_ok=True)
+        remove(journal.staged)
