@@ -103,7 +103,7 @@ AREA = Area(
         "capacity.eta": Text(
             "{item}: {now:.1f} %, grows {week:.2f} % a week: full in {value:.1f} d (95 %: {soonest:.1f} to {latest:.1f} d; "
             "{points} days of history, R2 {steady:.2f})",
-            "{item}：{now:.1f}%，每周增长 {week:.2f}%，预计 {value:.1f} 天后写满（95% 区间 {soonest:.1f} 至 {latest:.1f} 天；"
+            "{item}：{now:.1f}%，每周增长 {week:.2f}%，预计 {value:.1f} 天后达到上限（95% 区间 {soonest:.1f} 至 {latest:.1f} 天；"
             "{points} 天历史，R2 {steady:.2f}）",
         ),
         "capacity.flat": Text(

@@ -17,7 +17,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.capacity.forec
     forecast,
     per_week,
 )
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import EVIDENCE_LINES, Check, Status
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ def judge_eta(
     seen = forecast(points, limit)
     words = _words(seen, value)
     if seen.days is not None:
+        newest = sorted(points, key=lambda point: point[0])[-EVIDENCE_LINES:]
+        words["evidence"] = [f"{time.strftime('%Y-%m-%d', time.gmtime(at))} {share:.1f} %" for at, share in newest]
         return say.measure(check_id, seen.days, "capacity.eta", item, min=0, **words)
     reason = "insufficient_data" if seen.kind == "short" else "ok"
     return say.find(check_id, Status.OK, f"capacity.{seen.kind}", item, reason, **words)

@@ -19,6 +19,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl impo
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
 
 KIB = 1024
+# What the host's memory is called in sentences of both languages.
+RAM = "RAM"
 
 
 def judge_memory(say: Reporter, spec: Mapping[str, Any], past: Past, deadline: Deadline) -> Iterator[Check]:
@@ -27,7 +29,7 @@ def judge_memory(say: Reporter, spec: Mapping[str, Any], past: Past, deadline: D
     total = info["MemTotal"]
     if "MemAvailable" in info:
         used = 100.0 * (1 - info["MemAvailable"] / total)
-        yield judge_eta(say, "mem.eta_full", "", used, past.with_now(used, "mem.used|"))
+        yield judge_eta(say, "mem.eta_full", RAM, used, past.with_now(used, "mem.used|"))
     item = spec["service"] or spec["pidfile"]
     if not item:
         return

@@ -55,7 +55,7 @@ def root() -> mounts.Usage:
 def test_without_a_past_nothing_is_found() -> None:
     found = look()
     assert found["disk.eta_full|/"].reason == "insufficient_data"
-    assert found["mem.eta_full|"].reason == "insufficient_data"
+    assert found["mem.eta_full|RAM"].reason == "insufficient_data"
     assert {check.status for check in found.values()} == {Status.OK}
 
 
