@@ -112,7 +112,7 @@ class Scan:
                         seen = entry.stat(follow_symlinks=False)
                     except OSError:
                         continue  # gone since
-                    if stat.S_ISLNK(seen.st_mode) or self._skipped(entry.path):
+                    if self._skipped(entry.path):
                         continue
                     self._judge(entry.path, entry.name, seen, open_to_all)
                     if stat.S_ISDIR(seen.st_mode) and seen.st_dev == device:

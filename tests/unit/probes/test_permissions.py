@@ -252,3 +252,5 @@ def test_evidence_stays_short(tree):
     check = look(tree)[0]["writable"]
     assert check.value == 300
     assert len(check.evidence) == 10
+    found = scanning.Scan([], 1000, Deadline(10)).run([str(tree)])
+    assert (found.writable.count, len(found.writable.items)) == (300, scanning.KEPT)
