@@ -4,7 +4,7 @@
 """Logins: failed ones by network and user, a success that follows many failures, root, accounts that were locked.
 
 Source: the journal (sshd, sshd-session, sudo, su, login), from where the last run ended; at a first run the last days.
-/var/log/auth.log does not exist on Debian 12. Cost: 30 ms, and 1 s for each 30,000 messages; what does not fit into the
+/var/log/auth.log does not exist on Debian 12. Cost: 30 ms, and 1 s for each 20,000 messages; what does not fit into the
 probe's time is read by the next run.
 """
 

@@ -4,7 +4,7 @@
 """Rights of files: what everybody may write, secrets everybody may read, new setuid programs, files of no account.
 
 Source: one pass of scandir over the trees, on their own file systems, following no symlink; the first bytes of files whose
-name alone does not tell a key or a database. Cost: 5 ms for each 1,000 entries, and the disk's time when they are not cached.
+name alone does not tell a key or a database. Cost: 10 ms for each 1,000 entries, and the disk's time when they are not cached.
 
 setuid and setgid programs are compared with the first run, which is remembered: what came since stays a finding until it
 is accepted, with a waiver or with one run with rebaseline. Give the probe a name, so that it keeps its memory when its

@@ -135,16 +135,15 @@ class Scan:
         return self.accounts[uid, gid]
 
     def _skipped(self, path: str) -> bool:
-        return any(fnmatchcase(path, pattern) for pattern in self.excluded)
+        return bool(self.excluded) and any(fnmatchcase(path, pattern) for pattern in self.excluded)
 
     def _judge(self, path: str, name: str, seen: os.stat_result, open_to_all: bool) -> None:
         mode = seen.st_mode
-        shown = f"{stat.filemode(mode)} {path}"
         if not self._has_account(seen.st_uid, seen.st_gid):
             self.found.nobody.add(f"{seen.st_uid}:{seen.st_gid} {path}")
         if stat.S_ISDIR(mode):
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and open_to_all:
-                self.found.open_directories.add(shown)
+                self.found.open_directories.add(_shown(path, mode))
             return
         if not stat.S_ISREG(mode):
             return
@@ -153,16 +152,16 @@ class Scan:
         if not open_to_all:
             return
         if mode & stat.S_IWOTH:
-            self.found.writable.add(shown)
+            self.found.writable.add(_shown(path, mode))
             if mode & 0o111 or path.startswith("/etc/"):
                 self.found.writable_and_run += 1
         if mode & stat.S_IROTH:
-            self._secret(path, name, shown)
+            self._secret(path, name, mode)
 
-    def _secret(self, path: str, name: str, shown: str) -> None:
+    def _secret(self, path: str, name: str, mode: int) -> None:
         """Tell whether a file that everybody may read is a secret: by its name, or by its first bytes."""
         if _SECRET_NAME.match(name) and not _EXAMPLE.search(name):
-            self.found.secrets.add(shown)
+            self.found.secrets.add(_shown(path, mode))
             return
         key, database = _KEY.search(name), _DATABASE.search(name)
         if not key and not database:
@@ -170,11 +169,11 @@ class Scan:
         head = self._head(path)
         if key and _PRIVATE_KEY.search(head):
             self.found.private_keys += 1
-            self.found.secrets.add(f"{shown} (private key)")
+            self.found.secrets.add(f"{_shown(path, mode)} (private key)")
         elif name.endswith(".key") and is_secret_key(head):
-            self.found.secrets.add(f"{shown} (key)")
+            self.found.secrets.add(f"{_shown(path, mode)} (key)")
         elif database and (head.startswith((_SQLITE, b"REDIS")) or not name.endswith((".db", ".rdb"))):
-            self.found.secrets.add(f"{shown} (database)")
+            self.found.secrets.add(f"{_shown(path, mode)} (database)")
 
     def _head(self, path: str) -> bytes:
         if self.found.heads >= HEADS:
@@ -185,6 +184,10 @@ class Scan:
                 return handle.read(HEAD_BYTES)
         except OSError:
             return b""
+
+
+def _shown(path: str, mode: int) -> str:
+    return f"{stat.filemode(mode)} {path}"
 
 
 def is_secret_key(head: bytes) -> bool:
