@@ -26,7 +26,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import zone
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.files import size_of
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import PARTIAL, SUFFIX, write_manifest
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import SUFFIX, write_manifest
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import CHECKS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import judge, shelf
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.compress import available
@@ -256,7 +256,7 @@ def _act(dest: Destination, job: Job, deadline: Deadline, tell: Tell) -> Result:
     _check_pointers(dest, job)
     stamp = free_stamp(job.targets, job.now, dest.names())
     good: list[Made] = []
-    with _half_made_removed(dest, stamp):
+    with _half_made_removed(dest, job, stamp):
         for stem, target in job.targets.items():
             made = make_database(dest, target, stem, stamp, job.options, deadline, tell)
             floors = job.options["floors"] if target is job.first else {}
@@ -285,14 +285,14 @@ def _act(dest: Destination, job: Job, deadline: Deadline, tell: Tell) -> Result:
 
 
 @contextlib.contextmanager
-def _half_made_removed(dest: Destination, stamp: str) -> Iterator[None]:
+def _half_made_removed(dest: Destination, job: Job, stamp: str) -> Iterator[None]:
     """Remove what a run that fails has half-made; the next run does it for one that is killed."""
     try:
         yield
     except BaseException:
         with contextlib.suppress(OSError):
-            for name in dest.names():
-                if f"_{stamp}." in name and name.endswith(PARTIAL):
+            for name in shelf.leftovers(dest, job.targets, job.pointers.values()):
+                if f"_{stamp}." in name:
                     dest.remove(name)
         raise
 

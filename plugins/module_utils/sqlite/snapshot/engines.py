@@ -133,7 +133,8 @@ def _as_owner(target: Target, work: Callable[[sqlite3.Connection], None], deadli
         last = outcome.error.strip().splitlines()[-1]
         if "OpsError" in last:
             raise OpsError(last.partition(": ")[2])
-        raise OpsError(why_not(target.real, outcome.error) if "sqlite3" in last else _said("", last, target.path))
+        ours = "sqlite3" not in last or "disk" in last
+        raise OpsError(_said("", last, target.path) if ours else why_not(target.real, outcome.error))
     return str(outcome.value)
 
 
