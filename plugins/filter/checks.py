@@ -90,7 +90,9 @@ def ops_events(
 
 def _data(step: Step) -> dict[str, Any]:
     """Return what is worth keeping of the result of an action."""
-    kept = {key: value for key, value in step.result.items() if key not in LEFT_OUT and not key.startswith("_ansible")}
+    # The item of a loop may be all the variables of something; what it is called is in ``what``.
+    out = LEFT_OUT | {step.result.get("ansible_loop_var", "item")}
+    kept = {key: value for key, value in step.result.items() if key not in out and not key.startswith("_ansible")}
     return {"what": step.what, **kept}
 
 

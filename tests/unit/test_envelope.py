@@ -196,6 +196,13 @@ def test_steps_of_one_kind_are_one_event():
 
 
 def test_what_ansible_adds_is_not_recorded():
-    result = {**DONE, "invocation": {"module_args": {"path": "/x"}}, "diff": {"before": "a"}, "_ansible_no_log": False}
+    result = {
+        **DONE,
+        "item": {"password": "x"},
+        "ansible_loop_var": "item",
+        "invocation": {"module_args": {"path": "/x"}},
+        "diff": {"before": "a"},
+        "_ansible_no_log": False,
+    }
     data = events({"made": result, "cleaned": {"skipped": True}})[1][1]
     assert data.keys() == {*DONE, "what"} - {"checks"}

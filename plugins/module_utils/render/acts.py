@@ -220,6 +220,19 @@ class _Words:
             )
         return Act(host, title, tables=[Table(head, rows)], words=[" ".join(filter(None, row[:3])) for row in rows])
 
+    def offsite(self, host: str, title: str, data: Data) -> Act:
+        left = [f"{one.get('name', '')}: {one.get('reason', '')}" for one in data.get("left") or []]
+        lists = self.lists({**data, "left": left}, "copied", "left", "removed")
+        facts = self.facts(
+            ("target", data.get("what")),
+            ("bytes", self.size(data.get("bytes"))),
+            ("present", data.get("present")),
+            ("snapshot_id", data.get("snapshot_id")),
+            ("seconds", self.seconds((_number(data.get("duration_ms")) or 0) / 1000)),
+        )
+        what = clean(data.get("what") or "", NAME_CHARS)
+        return Act(host, title, facts, lists=lists, words=[what, *(name for name, _names in lists)])
+
     def cleaning(self, host: str, title: str, data: Data) -> Act:
         lists = self.lists(data, "removed")
         facts = self.facts(("freed", self.size(data.get("bytes"))))
@@ -234,6 +247,7 @@ class _Words:
 
 _MAKERS = {
     "backup.run": _Words.backup,
+    "backup.offsite": _Words.offsite,
     "restore.run": _Words.restore,
     "maintenance.sqlite": _Words.maintenance,
     "maintenance.temp_clean": _Words.cleaning,

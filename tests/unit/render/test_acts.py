@@ -60,7 +60,14 @@ EVENTS = {
         }
     },
     "maintenance.temp_clean": {"bytes": 2048, "removed": ["/tmp/bilingual_1"]},
-    "backup.offsite": {"what": "backup_offsite", "repository": "sftp:standby", "added": 12},
+    "backup.offsite": {
+        "what": "backup_offsite vault",
+        "copied": ["learning_1.db"],
+        "left": [{"name": "learning_2.db", "reason": "no manifest"}],
+        "present": 29,
+        "bytes": 1 << 20,
+        "snapshot_id": "1f2e3d4c",
+    },
 }
 SHOWN = {
     "backup.run": [SNAPSHOT["path"], SHA, "1.0 MiB", "5.0 MiB", "pinned_copy", "0.6 s", "4.1 s", "(60)"],
@@ -68,7 +75,7 @@ SHOWN = {
     "restore.run": ["/srv/learning.db.before", "90", "84", "0.004 s", "4.13 s"],
     "maintenance.sqlite": ["vacuum", "41 ms", "4.0 MiB → 3.0 MiB", "300 → 0"],
     "maintenance.temp_clean": ["2.0 KiB", "/tmp/bilingual_1"],
-    "backup.offsite": ["sftp:standby", "12"],
+    "backup.offsite": ["vault", "learning_1.db", "learning_2.db: no manifest", "1f2e3d4c", "1.0 MiB"],
 }
 EVIL = "<script>|x|\x1b[31m\u202e`*"
 
@@ -119,6 +126,16 @@ def test_a_verdict_is_in_words_and_a_failure_in_red():
 
 def _table(kind, locale):
     return next(act.tables[0] for act in acts.read([event(kind)], locale, timezone.utc) if act.tables)
+
+
+def test_an_action_of_which_nothing_is_known_shows_its_values():
+    one = {
+        "kind": "backup.tape",
+        "subject": "tutor1",
+        "data": {"what": "x", "drive": "/dev/st0", "blocks": 7, "list": [1]},
+    }
+    [act] = acts.read([one], "zh", timezone.utc)
+    assert (act.title, act.facts) == ("backup.tape", [("drive", "/dev/st0"), ("blocks", "7")])
 
 
 def test_rows_that_did_not_change_are_left_out():
