@@ -102,9 +102,9 @@ AREA = Area(
     sentences={
         "capacity.eta": Text(
             "{item}: {now:.1f} %, grows {week:.2f} % a week: full in {value:.1f} d (95 %: {soonest:.1f} to {latest:.1f} d; "
-            "{points} days of history, R2 {steady:.2f})",
+            "{points} points of history, R2 {steady:.2f})",
             "{item}：{now:.1f}%，每周增长 {week:.2f}%，预计 {value:.1f} 天后达到上限（95% 区间 {soonest:.1f} 至 {latest:.1f} 天；"
-            "{points} 天历史，R2 {steady:.2f}）",
+            "{points} 个历史数据点，R2 {steady:.2f}）",
         ),
         "capacity.flat": Text(
             "{item}: {now:.1f} %, no steady growth ({week:+.2f} % a week over {span:.0f} d, R2 {steady:.2f})",
@@ -115,8 +115,8 @@ AREA = Area(
             "{item}：{now:.1f}%，增长后会被清理（{span:.0f} 天内 {falls} 次，最高 {peak:.1f}%），不作预测",
         ),
         "capacity.short": Text(
-            "{item}: {now:.1f} %, too little history for a forecast ({points} days, at least {wanted})",
-            "{item}：{now:.1f}%，历史数据不足，不作预测（{points} 天，至少需 {wanted} 天）",
+            "{item}: {now:.1f} %, too little history for a forecast ({points} points, at least {wanted} days)",
+            "{item}：{now:.1f}%，历史数据不足，不作预测（{points} 个数据点，至少需 {wanted} 天）",
         ),
         "capacity.not_asked": Text("{item}: cannot be looked at: {error}", "{item}：无法查看：{error}"),
         "capacity.memory_used": Text(
@@ -129,12 +129,12 @@ AREA = Area(
         ),
         "capacity.bytes": Text("{item}: {size}{partial}", "{item}：{size}{partial_zh}"),
         "capacity.grows": Text(
-            "{item}: {change} a week ({value:+.1f} %; {points} days of history)",
-            "{item}：每周 {change}（{value:+.1f}%；{points} 天历史）",
+            "{item}: {change} a week ({value:+.1f} %; {points} points of history)",
+            "{item}：每周 {change}（{value:+.1f}%；{points} 个历史数据点）",
         ),
         "capacity.grows_new": Text(
-            "{item}: too little history for its growth ({points} days)",
-            "{item}：历史数据不足，无法计算增长（{points} 天）",
+            "{item}: too little history for its growth ({points} points)",
+            "{item}：历史数据不足，无法计算增长（{points} 个数据点）",
         ),
         "capacity.counted": Text("{item}: {value:.0f} rows", "{item}：{value:.0f} 行"),
         "capacity.counted_new": Text(
@@ -144,8 +144,8 @@ AREA = Area(
         "capacity.not_counted": Text("{item}: cannot be counted: {error}", "{item}：无法统计：{error}"),
         "capacity.not_opened": Text("{item}: cannot be opened: {error}", "{item}：无法打开：{error}"),
         "capacity.rows_grow": Text(
-            "{item}: {change:+.1f} rows a week ({value:+.1f} %; {points} days of history)",
-            "{item}：每周 {change:+.1f} 行（{value:+.1f}%；{points} 天历史）",
+            "{item}: {change:+.1f} rows a week ({value:+.1f} %; {points} points of history)",
+            "{item}：每周 {change:+.1f} 行（{value:+.1f}%；{points} 个历史数据点）",
         ),
         "capacity.rows_few": Text(
             "{item}: {change:+.1f} rows a week, too few rows to judge ({rows})",

@@ -69,12 +69,12 @@ AREA = Area(
     sentences={
         "performance.percentiles": Text(
             "{item}: 95 of 100 requests took up to {value:.3f} s (median {p50:.3f}, 99 of 100 {p99:.3f}, longest {longest:.3f} s; "
-            "{requests} requests in {days} d)",
-            "{item}：P95 响应 {value:.3f} 秒（中位数 {p50:.3f}，P99 {p99:.3f}，最长 {longest:.3f} 秒；{days} 天内 {requests} 次请求）",
+            "{requests} requests in {days:g} d)",
+            "{item}：P95 响应 {value:.3f} 秒（中位数 {p50:.3f}，P99 {p99:.3f}，最长 {longest:.3f} 秒；{days:g} 天内 {requests} 次请求）",
         ),
         "performance.few": Text(
-            "{item}: {requests} requests in {days} d, too few to judge (fewer than {wanted})",
-            "{item}：{days} 天内 {requests} 次请求，不足 {wanted}，不作判断",
+            "{item}: {requests} requests in {days:g} d, too few to judge (fewer than {wanted})",
+            "{item}：{days:g} 天内 {requests} 次请求，不足 {wanted}，不作判断",
         ),
         "performance.no_times": Text(
             "{item}: none of {requests} requests tells how long it took: the log format has no time",
@@ -84,7 +84,7 @@ AREA = Area(
             "{item}: {timed} of {requests} requests tell how long they took",
             "{item}：{requests} 次请求中 {timed} 次有耗时信息",
         ),
-        "performance.no_requests": Text("{item}: no requests in {days} d", "{item}：{days} 天内没有请求"),
+        "performance.no_requests": Text("{item}: no requests in {days:g} d", "{item}：{days:g} 天内没有请求"),
         "performance.share": Text(
             "{item}: {value:.1f} % of {requests} requests failed with 5xx ({failed})",
             "{item}：{requests} 次请求中 5xx 占 {value:.1f}%（{failed} 次）",
@@ -162,11 +162,15 @@ SLOW = Area(
     },
     sentences={
         "slow_query.counted": Text(
-            "{item}: {value:.1f} slow queries a day ({count} of {kinds} kinds in {days} d, {total:.1f} s together; {usual} in "
-            "earlier weeks)",
-            "{item}：每日 {value:.1f} 次慢查询（{days} 天内 {count} 次、{kinds} 类，合计 {total:.1f} 秒；往周 {usual} 次）",
+            "{item}: {value:.1f} slow queries a day ({count} of {kinds} kinds in {days:g} d, {total:.1f} s together)",
+            "{item}：每日 {value:.1f} 次慢查询（{days:g} 天内 {count} 次、{kinds} 类，合计 {total:.1f} 秒）",
         ),
-        "slow_query.none": Text("{item}: no slow queries in {days} d", "{item}：{days} 天内无慢查询"),
+        "slow_query.compared": Text(
+            "{item}: {value:.1f} slow queries a day ({count} of {kinds} kinds in {days:g} d, {total:.1f} s together; usual: "
+            "{usual:.0f})",
+            "{item}：每日 {value:.1f} 次慢查询（{days:g} 天内 {count} 次、{kinds} 类，合计 {total:.1f} 秒；往常 {usual:.0f} 次）",
+        ),
+        "slow_query.none": Text("{item}: no slow queries in {days:g} d", "{item}：{days:g} 天内无慢查询"),
         "slow_query.longest": Text("{item}: {value:.3f} s: {query}", "{item}：{value:.3f} 秒：{query}"),
         "slow_query.news": Text("{item}: {value:.0f} new: {names}", "{item}：新增 {value:.0f} 类：{names}"),
         "slow_query.no_news": Text(

@@ -86,10 +86,10 @@ def _judge(
         for key, kind in ranked[:TOP]
     ]
     told: dict[str, Any] = {"count": reader.count, "kinds": len(ranked), "days": days, "total": reader.total}
-    told["usual"] = "?" if usual is None else f"{usual:.0f}"
-    yield say.measure(
-        "slow_query.rate", reader.count / days, "slow_query.counted", item=item, min=0, evidence=evidence, **told
-    )
+    sentence = "slow_query.counted"
+    if usual is not None:
+        sentence, told["usual"] = "slow_query.compared", usual
+    yield say.measure("slow_query.rate", reader.count / days, sentence, item=item, min=0, evidence=evidence, **told)
     worst = max(reader.kinds.values(), key=lambda kind: kind.worst)
     yield say.measure(
         "slow_query.worst", worst.worst, "slow_query.longest", item=item, min=0, query=redact(worst.query)[:100]

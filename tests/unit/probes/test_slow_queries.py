@@ -126,3 +126,10 @@ def test_another_pattern(log: Log) -> None:
     found = log.look("slow: 1500 ms SELECT 1\n", "slow: 1500 ms SELECT 2\n")
     assert found["slow_query.worst"].value == 1.5
     assert found["slow_query.rate"].params == {**found["slow_query.rate"].params, "count": 2, "kinds": 1}
+
+
+def test_the_usual_number_is_told_once_it_is_known(log: Log) -> None:
+    weeks = [(datetime.now(timezone.utc) - timedelta(weeks=back)).isocalendar() for back in (1, 2)]
+    log.state["weeks"] = {f"{w[0]}-W{w[1]:02d}": {"count": 10 * n, "total": 1.0} for n, w in enumerate(weeks, 1)}
+    found = log.look(slow("a", 0.2))["slow_query.rate"]
+    assert (found.message, found.params["usual"]) == ("slow_query.compared", 15)
