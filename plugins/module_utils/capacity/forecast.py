@@ -24,6 +24,9 @@ WEEK = 7.0
 LEAST_POINTS = 5
 LEAST_DAYS = 3.0
 STEADY = 0.7
+# Standard deviation of normal noise as a multiple of the median of what it is off; share of the points that must be kept.
+SIGMA = 1.4826
+KEPT = 0.8
 # Quantile of the normal distribution for an interval of 95 %.
 NORMAL_95 = 1.96
 # A fall of more than this share of all that the series ever moved is somebody cleaning up, not noise.
@@ -109,13 +112,22 @@ def theil_sen(days: Sequence[float], values: Sequence[float]) -> tuple[float, fl
 
 
 def explained(days: Sequence[float], values: Sequence[float], slope: float) -> float:
-    """Return R2 of the line with this slope through the medians; 0 where nothing varies."""
+    """Return R2 of the line with this slope through the medians; 0 where nothing varies.
+
+    Up to a fifth of the points that lie far off (beyond three standard deviations, told from the median) are left out: the
+    slope does not mind them, and one odd day must not hide a disk that fills up for weeks.
+    """
     base = median(value - slope * day for day, value in zip(days, values))
-    mean = sum(values) / len(values)
-    whole = sum((value - mean) ** 2 for value in values)
+    off = [abs(value - base - slope * day) for day, value in zip(days, values)]
+    far = max(3 * SIGMA * median(off), 1e-9 * max(abs(value) for value in values))
+    near = [(value, rest) for value, rest in zip(values, off) if rest <= far]
+    if len(near) < KEPT * len(values):
+        near = list(zip(values, off))
+    mean = sum(value for value, _rest in near) / len(near)
+    whole = sum((value - mean) ** 2 for value, _rest in near)
     if whole <= 0:
         return 0.0
-    return max(0.0, 1 - sum((value - base - slope * day) ** 2 for day, value in zip(days, values)) / whole)
+    return max(0.0, 1 - sum(rest**2 for _value, rest in near) / whole)
 
 
 def _clean(series: Iterable[Sequence[float]]) -> list[Point]:

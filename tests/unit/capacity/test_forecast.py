@@ -123,6 +123,29 @@ def test_a_line_that_explains_little_gives_no_date() -> None:
     assert forecast(daily([50 + 0.1 * day + dice.gauss(0, 1.2) for day in range(40)]), 100).kind == "flat"
 
 
+def test_one_low_point_is_no_cleaning() -> None:
+    values = line(40, 1, 20)
+    values[10] = 25
+    seen = forecast(daily(values), 100)
+    assert (seen.kind, seen.points, seen.falls) == ("rising", 20, 0)
+
+
+def test_a_small_swing_is_no_cleaning() -> None:
+    assert forecast(daily([60.0 + (day // 2) % 2 for day in range(28)]), 100).kind == "flat"
+
+
+def test_many_odd_points_are_no_trend() -> None:
+    values = line(40, 1, 20)
+    values[3::3] = [20.0, 90.0, 25.0, 85.0, 30.0, 80.0]
+    assert forecast(daily(values), 100).days is None
+
+
+def test_a_slope_that_may_as_well_be_none_is_no_trend() -> None:
+    # The line explains 81 % of it, but six points with two falls are not enough to be sure.
+    seen = forecast(daily([0.0, 6.0, 9.0, 22.0, 22.0, 20.0]), 100)
+    assert (seen.kind, seen.steady > 0.8, seen.low) == ("flat", True, 0.0)
+
+
 def test_what_is_full_is_full_now() -> None:
     assert forecast(daily(line(91, 1, 10)), 100).days == 0
 

@@ -179,6 +179,14 @@ def test_growth_of_rows(database: Path, before: int, status: Status) -> None:
     assert found.params["change"] == pytest.approx(200 - before, abs=0.1)
 
 
+def test_of_a_few_rows_one_less_is_no_loss(database: Path) -> None:
+    half = {"name": "few", "query": "SELECT count(*) FROM users WHERE id <= 40"}
+    history = {"capacity.rows|few": past(60, every=7)}
+    found = look(database=str(database), growth=[half], history=history)["capacity.rows_growth|few"]
+    assert found.status is Status.OK
+    assert found.value < -10
+
+
 def test_a_table_that_is_not_there_is_told_and_the_others_counted(database: Path) -> None:
     found = look(database=str(database), growth=[{"name": "gone", "table": "gone"}, USERS])
     assert found["capacity.rows|gone"].status is Status.WARNING

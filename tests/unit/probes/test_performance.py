@@ -177,6 +177,22 @@ def test_what_is_beyond_the_budget_is_told_and_the_newest_is_read(log: Log) -> N
     assert found["performance.response|all"].params["p50"] == pytest.approx(0.1, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["access.log", "access.log.1.gz"])
+def test_one_file_beyond_the_budget_is_told(log: Log, name: str) -> None:
+    log.options["max_bytes"] = 30_000
+    log.write([])
+    log.write([line(" 0.100", f"/{n}") for n in range(1000)], name)
+    assert log.look()["performance.read|web"].message == "performance.cut"
+
+
+@pytest.mark.parametrize("told", ["-", "-1", "nan", "inf", None, [1]])
+def test_a_time_that_is_none_is_left_out(log: Log, told: Any) -> None:
+    now = datetime.now(timezone.utc).isoformat()
+    one = {"time": now, "status": 200, "uri": "/", "request_time": told}
+    log.write([json.dumps(one) + "\n"] * 100)
+    assert log.look()["performance.times|web"].status is Status.SKIPPED
+
+
 def test_a_foreign_format_is_told(log: Log) -> None:
     log.write(["something else entirely\n"] * 100)
     assert log.look()["performance.read|web"].status is Status.WARNING
