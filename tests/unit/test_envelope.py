@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from ansible_collections.bilingual_tutor.ops.plugins.filter.checks import ops_events
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, counts, worst
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import (
     Step,
@@ -92,11 +89,6 @@ DONE = {
     "snapshot": {"bytes": 9},
 }
 FULL = {"failed": True, "msg": "Task failed: Module failed: no space left"}
-STEPS = [
-    {"register": "looked", "what": "service_health"},
-    {"register": "made", "what": "sqlite_backup", "kind": "backup.run"},
-    {"register": "cleaned", "what": "temp_clean", "kind": "maintenance.temp_clean", "only_changes": True},
-]
 
 
 def acted(*results, previous=None):
@@ -107,11 +99,6 @@ def acted(*results, previous=None):
 
 def seen(record):
     return [(check["id"], check["item"], check["status"]) for check in record["checks"]]
-
-
-def events(variables, previous=None, steps=STEPS[1:]):
-    found = ops_events({"tutor1": variables}, RUN, steps, previous)
-    return [(event["kind"], json.loads(event["data"])) for event in found]
 
 
 def test_an_action_gives_its_checks_and_hands_the_state_on():
@@ -150,59 +137,13 @@ def test_what_came_after_a_failure_is_not_told_again():
     assert seen(acted({}, {})) == [("action.completed", "sqlite_backup", 2)]
 
 
+def test_the_later_of_two_steps_that_saw_the_same_counts():
+    assert seen(acted({**DONE, "checks": [BAD]}, DONE)) == [("backup.age", "learning", 0)]
+
+
 def test_each_turn_of_a_loop_counts():
     other = {**DONE, "checks": [{**GOOD, "item": "audio"}], "item": "audio.db", "ansible_loop_var": "item"}
     failed = {**FULL, "item": "vocabulary.db", "ansible_loop_var": "item"}
     record = acted({"results": [other, failed], "changed": True, "failed": True})
     assert seen(record) == [("backup.age", "audio", 0), ("action.completed", "sqlite_backup vocabulary.db", 2)]
     assert record["duration_ms"] == 12.0
-    [_run, (kind, data)] = events({"made": {"results": [other, failed]}}, steps=STEPS[1:2])
-    assert kind == "backup.run"
-    assert [part["what"] for part in data["results"]] == ["sqlite_backup audio.db", "sqlite_backup vocabulary.db"]
-
-
-def test_the_later_of_two_steps_that_saw_the_same_counts():
-    assert seen(acted({**DONE, "checks": [BAD]}, DONE)) == [("backup.age", "learning", 0)]
-
-
-def test_a_run_that_did_not_look_keeps_the_state_of_the_one_that_did():
-    (_kind, record), (kind, data) = events({"made": DONE, "cleaned": {"skipped": True}}, {"tutor1": '{"at": "x"}'})
-    assert record["state"] == {"at": "x"}
-    assert (kind, data["snapshot"], data["what"]) == ("backup.run", {"bytes": 9}, "sqlite_backup")
-    looked = {"checks": [GOOD], "state": {"at": "y"}}
-    [(_kind, record), _done] = events(
-        {"looked": looked, "made": DONE, "cleaned": {"skipped": True}}, {"tutor1": '{"at": "x"}'}, STEPS
-    )
-    assert record["state"] == {"at": "y"}
-
-
-@pytest.mark.parametrize(
-    ("cleaned", "recorded"),
-    [({"changed": False}, False), ({"changed": True}, True), ({"changed": False, "failed": True, "msg": "x"}, True)],
-)
-def test_an_action_without_effect_may_leave_no_event(cleaned, recorded):
-    kinds = [kind for kind, _data in events({"made": DONE, "cleaned": cleaned})]
-    assert ("maintenance.temp_clean" in kinds) is recorded
-    assert "backup.run" in kinds
-
-
-def test_steps_of_one_kind_are_one_event():
-    found = {"register": "found", "what": "find", "kind": "backup.run", "only_changes": True}
-    variables = {"found": {"changed": False}, "made": DONE}
-    [_run, (_kind, data)] = events(variables, steps=[found, STEPS[1]])
-    assert data["what"] == "sqlite_backup"
-    [_run, (_kind, data)] = events({**variables, "found": FULL}, steps=[found, STEPS[1]])
-    assert [part["what"] for part in data["results"]] == ["find", "sqlite_backup"]
-
-
-def test_what_ansible_adds_is_not_recorded():
-    result = {
-        **DONE,
-        "item": {"password": "x"},
-        "ansible_loop_var": "item",
-        "invocation": {"module_args": {"path": "/x"}},
-        "diff": {"before": "a"},
-        "_ansible_no_log": False,
-    }
-    data = events({"made": result, "cleaned": {"skipped": True}})[1][1]
-    assert data.keys() == {*DONE, "what"} - {"checks"}
