@@ -207,7 +207,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 previous_path:
-  description: Where the former database lies now, with its C(-wal) beside it. Empty when there was none.
+  description:
+    - Where the former database lies now, with its C(-wal) beside it. Empty when it is under its own name, or there was
+      none.
   returned: always
   type: str
   sample: /opt/tutor/learning.db.before-restore-20261123T020000Z-ab12cd
@@ -254,7 +256,8 @@ manifest:
 checks:
   description:
     - The findings of M(bilingual_tutor.ops.sqlite_backup_verify) about the snapshot, and C(restore.loss),
-      C(restore.served), C(restore.others), C(restore.undone) and C(restore.recovered), as far as they apply.
+      C(restore.restart) (in check mode), C(restore.served), C(restore.others), C(restore.undone) and
+      C(restore.recovered), as far as they apply.
   returned: always
   type: list
   elements: dict

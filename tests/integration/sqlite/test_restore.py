@@ -179,6 +179,7 @@ def test_four_runs_with_a_service(service: Service, run_module: Any, returns_as_
     pid = service.pid
     planned = run_module("sqlite_restore", **service.options(), _ansible_check_mode=True)
     assert planned["changed"] and service.pid == pid and words(service.path) == ["later"]
+    assert [check["id"] for check in planned["checks"] if check["status"]] == ["restore.restart"]
     done = run_module("sqlite_restore", **service.options())
     returns_as_documented("sqlite_restore", done)
     assert done["changed"] and service.pid not in (0, pid) and service.pid in holders(service.path)
@@ -242,6 +243,7 @@ def health() -> Iterator[Any]:
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            server.asked()  # type: ignore[attr-defined]
             self.send_response(server.status)  # type: ignore[attr-defined]
             self.end_headers()
 
@@ -250,6 +252,7 @@ def health() -> Iterator[Any]:
 
     server = HTTPServer(("127.0.0.1", 0), Page)
     server.status = 200  # type: ignore[attr-defined]
+    server.asked = lambda: None  # type: ignore[attr-defined]
     thread = Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -266,6 +269,22 @@ def test_a_health_page_that_does_not_answer(service: Service, run_module: Any, h
     serves_the_old(service, failed, True)
     health.status = 200
     assert run_module("sqlite_restore", **service.options(health_url=url))["changed"]
+
+
+def test_a_service_that_cannot_be_stopped_to_undo(service: Service, run_module: Any, health: Any) -> None:
+    """The restored database stays in use, the former one is named, and the next run puts it back before it begins."""
+    url = f"http://127.0.0.1:{health.server_address[1]}/health"
+    health.status, health.asked = 503, lambda: service.faults("deaf")
+    failed = run_module("sqlite_restore", **service.options(health_url=url, settle=1))
+    assert "could not be undone" in failed["msg"] and "By hand: stop tutor.service" in failed["msg"]
+    assert failed["changed"] and words(Path(failed["previous_path"])) == ["later"] and words(service.path) == []
+    service.faults()
+    service.learn("meanwhile")
+    done = run_module("sqlite_restore", **service.options())
+    assert not done.get("failed"), done.get("msg")
+    assert words(service.path) == [] and words(Path(done["previous_path"])) == ["later"]
+    (kept,) = [path for path in service.path.parent.iterdir() if ".failed-restore-" in path.name]
+    assert words(kept) == ["meanwhile"], "what was written to the restored one is not thrown away"
 
 
 def test_a_service_that_does_not_stop(service: Service, run_module: Any) -> None:

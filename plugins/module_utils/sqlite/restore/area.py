@@ -18,6 +18,14 @@ AREA = Area(
                 "快照之后写入的数据此后只存在于 previous_path；可用 sqlite3 -readonly 从中取回个别行。",
             ),
         ),
+        "restore.restart": Rule(
+            title=Text("What the restart of the service ends", "重启服务的影响"),
+            fix=Text(
+                "Choose a quiet moment, or tell the users first: they have to log in again.",
+                "请选择空闲时段，或事先通知用户：需要重新登录。",
+            ),
+            source="sessions and accounts are kept in the memory of the application",
+        ),
         "restore.served": Rule(
             title=Text("The service serves the restored database", "服务已使用恢复后的数据库"),
             fix=Text(
@@ -63,6 +71,10 @@ AREA = Area(
         "restore.loss_unknown": Text(
             "the snapshot is {age} old; the present database cannot be counted: {error}",
             "快照生成于 {age} 前；现有库无法统计：{error}",
+        ),
+        "restore.restart_will": Text(
+            "{service} will be restarted: all sessions end, and what it holds in memory is lost",
+            "将重启 {service}：所有会话中断，内存中的数据丢失",
         ),
         "restore.served_yes": Text(
             "{service} has {name} open, {count} tables hold at least the rows of the snapshot",

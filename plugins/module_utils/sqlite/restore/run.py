@@ -287,6 +287,9 @@ class _Restore:
             return  # what is there is what the snapshot holds
         result.changed = True
         if self._check_mode:
+            if place.was_up:
+                told = {"item": place.unit.name, "service": place.unit.name}
+                result.checks.append(self._say.find("restore.restart", Status.WARNING, "restore.restart_will", **told))
             result.steps += [{"step": name, "seconds": 0.0} for name in self._plan(place)]
             return
         with self._step("stage"):
@@ -472,6 +475,7 @@ class _Restore:
                 journal.remove()
         except (OpsError, OSError) as exc:
             result.changed = True
+            result.previous_path = str(journal.aside) if inodes(journal.aside) else ""
             result.checks.append(
                 self._say.find("restore.undone", Status.CRITICAL, "restore.undone_badly", item=item, error=str(exc))
             )
