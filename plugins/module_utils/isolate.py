@@ -25,6 +25,7 @@ MAX_ANSWER = 8 * 1024 * 1024
 # How long a finished or killed child may take to leave the process table; one in an uninterruptible wait never does.
 REAP_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @dataclass
@@ -46,7 +47,10 @@ class Child:
         self.chunks: list[bytes] = []
         self.size = 0
         self.fd, writer = os.pipe()
+        # Python runs hooks around a fork, and an exception of a signal's handler in one of them is lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         self.pid = os.fork()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self.pid == 0:
             os.close(self.fd)
             _serve(function, writer)

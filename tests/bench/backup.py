@@ -208,7 +208,7 @@ def module(options: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
         env={**os.environ, "PYTHONPATH": str(ROOT / ".tree")},
     ) as process:  # fmt: skip
         memory = Memory(process.pid)
-        output, _ = process.communicate(json.dumps(options))
+        output = process.communicate(json.dumps(options))[0]
     seconds = time.monotonic() - begin
     result = json.loads(output)
     if result.get("failed"):

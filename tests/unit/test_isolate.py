@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +90,52 @@ def test_no_descriptor_and_no_zombie_is_left():
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_signal_during_the_fork_is_not_lost():
+    """Python swallows what a handler raises in a hook around a fork, such as the one of logging."""
+    code = """
+import os, signal
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
+
+def end(*_arguments):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, end)
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+try:
+    run_isolated(lambda: 1, 10)
+except KeyboardInterrupt:
+    print("ended")
+"""
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / ".tree"), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "ended\n", done.stderr
+
+
+def test_a_bound_child_ends_with_its_parent(tmp_path):
+    code = """
+import pathlib, sys, time
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, bound
+child = Child(bound(lambda: (pathlib.Path(sys.argv[1]).touch(), time.sleep(60))), 60)
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / ".tree"), os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "begun")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as parent:
+        child = int(parent.stdout.readline())
+        end = time.monotonic() + 10
+        while not (tmp_path / "begun").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        parent.kill()
+    while os.path.exists(f"/proc/{child}") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not os.path.exists(f"/proc/{child}")

@@ -73,7 +73,7 @@ def application(database: Path, rate: float) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     """End a writer in order; return what it measured."""
-    output, _ = process.communicate("end\n", timeout=30)
+    output = process.communicate("end\n", timeout=30)[0]
     return dict(json.loads(output))
 
 
@@ -146,7 +146,7 @@ def test_each_backup_is_the_state_of_one_commit(place: Path, engine: str, runs: 
             result = backup({"path": str(database), "dest": str(dest), "engine": engine})
             after = writer.acked(database)
             assert not result.get("failed"), result["msg"]
-            (commit,) = good_ones(dest).values()
+            commit = good_ones(dest)[os.path.basename(result["snapshot"]["path"])]
             # One commit may be done and not yet counted.
             assert before <= commit <= after + 1 and commit >= last
             last = commit
@@ -206,6 +206,24 @@ def test_killed_at_any_moment(place: Path) -> None:
     assert checked.stdout.strip() == "ok"
     assert ended >= KILLS // 2, f"only {ended} of {KILLS} were killed in the middle"
     print(f"{ended} of {KILLS} killed in the middle, beside {measured['commits']} commits")
+
+
+@pytest.mark.parametrize("compress", ["none", "gzip"])
+def test_told_to_end(place: Path, compress: str) -> None:
+    """A run that is told to end leaves nothing half-made; the next one need not clean up."""
+    database, dest = place / "storage" / "learning.db", place / "backups"
+    database.parent.mkdir()
+    dest.mkdir()
+    writer.make(database, MEGABYTES / 2)
+    process = start({"path": str(database), "dest": str(dest), "compress": compress})
+    end = time.monotonic() + 30
+    while not list(dest.iterdir()) and time.monotonic() < end:
+        time.sleep(0.005)
+    process.terminate()
+    result = json.loads(process.communicate(timeout=30)[0])
+    assert result["failed"] and "SIGTERM ended the run" in result["msg"]
+    lock_free(dest)
+    assert not list(dest.iterdir())
 
 
 def test_killed_while_it_thins_out(place: Path) -> None:

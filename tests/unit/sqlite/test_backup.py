@@ -266,7 +266,7 @@ def test_damage_is_kept_apart(backup: Backup, database: Path, dest: Path) -> Non
 
 def test_an_emptied_database_is_no_backup(backup: Backup, database: Path, dest: Path) -> None:
     backup(floors={"vocabulary": 50})
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("DELETE FROM vocabulary")
     before = tree(dest)
     result = backup(floors={"vocabulary": 50, "none": 1})
@@ -294,7 +294,7 @@ def test_a_set_with_a_bad_member_thins_out_nothing(backup: Backup, database: Pat
 
 
 def test_broken_references_are_told_and_kept(backup: Backup, database: Path, dest: Path) -> None:
-    with closing(sqlite3.connect(database)) as connection, connection:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE reviews (word INTEGER REFERENCES vocabulary (id))")
         connection.execute("INSERT INTO reviews VALUES (4711)")
     result = backup()

@@ -80,7 +80,7 @@ def _pinned_copy(target: Target, out: int, deadline: Deadline, tell: Tell) -> Co
             raise OpsError(late(target.path, outcome.seconds))
         if outcome.error:
             line = outcome.error.strip().splitlines()[-1]
-            kind, _, text = line.partition(": ")
+            kind, _colon, text = line.partition(": ")
             raise (_NotTrusted if kind.endswith("Untrusted") else OpsError)(_said(kind, text, target.path))
     return Copied("pinned_copy", pinned.journal_mode, outcome.value["sha256"])
 

@@ -68,7 +68,7 @@ class Pin:
         return True
 
     def _wait(self, ready: int, deadline: Deadline) -> None:
-        readable, _, _ = select.select([ready, self._child.fd], [], [], deadline.remaining())
+        readable = select.select([ready, self._child.fd], [], [], deadline.remaining())[0]
         line = os.read(ready, 1000) if ready in readable else b""
         if line:
             self.journal_mode = json.loads(line)["journal_mode"]
