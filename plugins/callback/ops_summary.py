@@ -122,7 +122,7 @@ class CallbackModule(CallbackBase):
 
     @_never_raises
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._collect(result)
+        self._collect(result, failed=True)
         name, message = result.host.name, str(result.result.get("msg", ""))
         if VERDICT in result.task.tags:
             return  # it says in words what the table shows
@@ -157,14 +157,16 @@ class CallbackModule(CallbackBase):
         for line in lines:
             self._display.display(line.text, color=None if line.status is None else COLOURS[line.status])
 
-    def _collect(self, result: Any) -> None:
+    def _collect(self, result: Any, failed: bool = False) -> None:
         self._first_host = self._first_host or result.host
         data = result.result
         items = data.get("results")
         parts = [data, *(items if isinstance(items, list) else [])]
         kind = KINDS.get(str(result.task.action).rpartition(".")[2])
         if kind and not result.task.check_mode and not data.get("skipped"):
-            done = [part for part in parts if isinstance(part, dict) and "results" not in part]
+            # Of a task, Ansible tells a callback in no other way that it failed; of the turns of a loop, it does.
+            done = [part for part in parts if isinstance(part, dict) and "results" not in part and part is not data]
+            done = done or [{**data, "failed": failed}]
             self._done.append({"kind": kind, "subject": result.host.name, "data": {"results": done}})
         for part in parts:
             checks = part.get("checks") if isinstance(part, dict) else None

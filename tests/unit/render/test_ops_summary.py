@@ -28,6 +28,13 @@ if module.params["fail"]:
     module.fail_json(msg=module.params["fail"], checks=module.params["checks"] or [])
 module.exit_json(checks=module.params["checks"])
 """
+RESTORE = """
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({"fail": {"type": "str"}}, supports_check_mode=True)
+if module.params["fail"]:
+    module.fail_json(msg=module.params["fail"], previous_path="/old")
+module.exit_json(changed=True, previous_path="/old")
+"""
 INVENTORY = f"""
 [all]
 alpha ansible_connection=local
@@ -45,6 +52,7 @@ def play(tmp_path):
     """Run tasks on some hosts and return what was printed after the recap, and the exit status."""
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "give.py").write_text(GIVE)
+    (tmp_path / "library" / "sqlite_restore.py").write_text(RESTORE)
     (tmp_path / "library" / "service_health.py").write_text("#!/usr/bin/python\nimport time\ntime.sleep(9)\n")
     (tmp_path / "inventory").write_text(INVENTORY)
 
@@ -157,6 +165,15 @@ def test_an_action_that_failed_is_told_once_beside_the_findings(play):
     assert plain(text).count("no space left") == 1
     text, _code = play([late, verdict])
     assert "host.reachable" not in plain(text)
+
+
+def test_what_was_done_is_told_and_what_was_planned_or_failed_is_not(play):
+    look, act = {"give": {"checks": [GOOD]}}, {"sqlite_restore": {}}
+    text, code = play([look, act])
+    assert code == 0 and re.search(r"✔ alpha +Restore +/old", plain(text))
+    assert "/old" not in plain(play([look, {**act, "check_mode": True}])[0])
+    failed, code = play([look, {"sqlite_restore": {"fail": "undone"}, "ignore_errors": True}, {"fail": {"msg": "so"}}])
+    assert code != 0 and "/old" not in plain(failed) and "undone" in plain(failed)
 
 
 def test_a_failure_that_was_rescued_is_not_told(play):
