@@ -28,6 +28,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -255,7 +256,7 @@ def against_the_check(database: Path, dest: Path, runs: int) -> dict[str, Any]:
         result, seconds, memory = module({"path": str(database), "dest": str(dest)})
         record["backup"].append(seconds)
         record["memory"].append(memory)
-        checked = run_isolated(lambda: check_alone(result["snapshot"]["path"]), 3600)
+        checked = run_isolated(partial(check_alone, result["snapshot"]["path"]), 3600)
         assert checked.value == [["ok"]], checked.error
         record["check"].append(checked.seconds)
     backup, check = statistics.median(record["backup"]), statistics.median(record["check"])
