@@ -304,7 +304,7 @@ def _commit(dest: Destination, job: Job, made_set: str, good: list[Made], result
         "set": made_set, "members": [made.name for made in good], "complete": not result.failed,
     }  # fmt: skip
     for made in good:
-        source = made.target.path if isinstance(made, Database) and made.target else job.first.path
+        source = made.target.path if isinstance(made, Database) else job.first.path
         manifest = manifest_of(made, source, job.created, together)
         write_manifest(dest.place(made.name), manifest, dest.give)
     dest.sync()
@@ -343,7 +343,7 @@ def _described(dest: Destination, made: Made) -> dict[str, Any]:
 def _snapshot(dest: Destination, job: Job, made: Database) -> dict[str, Any]:
     facts = made.facts
     return {
-        **_described(dest, made), "database": made.target.path if made.target else "", "created": job.created,
+        **_described(dest, made), "database": made.target.path, "created": job.created,
         "database_bytes": facts["database_bytes"], "engine": facts["engine"], "journal_mode": facts["journal_mode"],
         "compress": facts.get("compress", "none"), "rows": facts["rows"],
         "pointer": f"{dest.path}/{job.pointers[made.stem]}",

@@ -25,7 +25,6 @@ def reporter(thresholds: Mapping[str, Any] | None) -> Reporter:
 
 def database(say: Reporter, made: Database, floors: Mapping[str, int]) -> tuple[list[Check], str]:
     """Judge one copy; return its checks and, when it must not count, the fault as one sentence."""
-    assert made.proof is not None and made.target is not None
     item, proof = made.target.path, made.proof
     checks, fault = _proof(say, made, proof)
     if not fault and floors:

@@ -37,17 +37,17 @@ class Made:
 
     name: str
     partial: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any]
+    seconds: dict[str, float]
 
 
 @dataclass
 class Database(Made):
     """A copy of a database with its proof."""
 
-    target: Target | None = None
-    stem: str = ""
-    proof: Proof | None = None
+    target: Target
+    stem: str
+    proof: Proof = field(default_factory=lambda: Proof([], [], 0, {}))
 
 
 def make_database(
@@ -60,7 +60,7 @@ def make_database(
     method, level = options["compress"], options["verify"]
     plain = f"{stem}_{stamp}{DATABASE}"
     name = plain + SUFFIXES[method]
-    made = Database(name, name + PARTIAL, target=target, stem=stem)
+    made = Database(name, name + PARTIAL, {}, {}, target, stem)
     with ExitStack() as stack:
         out = dest.make(plain + PARTIAL)
         stack.callback(os.close, out)
@@ -97,7 +97,7 @@ def make_archive(
 ) -> Made:
     """Pack the other files of the set and read the archive back."""
     name = f"{stem}_{stamp}.tar.gz"
-    made = Made(name, name + PARTIAL)
+    made = Made(name, name + PARTIAL, {}, {})
     begin = time.monotonic()
     out = dest.make(made.partial)
     try:
