@@ -14,10 +14,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite import area as offsite
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner, waivers
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_area
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain import area as maintenance
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import area as restore_area
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import area as backup_area
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import area as verify_area
 
 LOCALES = ("en", "zh")
 

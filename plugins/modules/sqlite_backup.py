@@ -300,11 +300,11 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import backup
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_scratch import Ended, ending_in_order
 
 
 def main() -> NoReturn:

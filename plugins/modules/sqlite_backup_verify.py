@@ -176,17 +176,18 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_scratch import Ended, ending_in_order
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.options import OPTIONS
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.run import verify
 
 
 def main() -> NoReturn:
     module = AnsibleModule(
         argument_spec=dict(
-            verify.OPTIONS,
+            OPTIONS,
             deadline=dict(type="float", default=1800.0),
             progress=dict(type="path"),
         ),
@@ -196,7 +197,7 @@ def main() -> NoReturn:
     try:
         with ending_in_order():
             tell = teller(module.params["progress"] or "")
-            verdict = verify.verify(module.params, Deadline(module.params["deadline"]), tell)
+            verdict = verify(module.params, Deadline(module.params["deadline"]), tell)
     except OpsError as exc:
         module.fail_json(msg=str(exc))
     except Ended as exc:

@@ -37,7 +37,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifes
     describe,
     write_manifest,
 )
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import Verdict, verify  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.run import verify  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.verdict import Verdict  # noqa: E402
 
 DOCUMENT = ROOT / "docs/sqlite.md"
 BEGIN, END = "<!-- begin: tests/bench/corruption.py -->", "<!-- end -->"

@@ -24,13 +24,13 @@ from databases import OTHER, tree
 from sets import journal_mode, learn, words
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import files, run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.journal import Journal, new_run_id
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_area import AREA as SNAPSHOTS
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_scratch import Ended
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.area import AREA as SNAPSHOTS
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 HOST = "tutor1"

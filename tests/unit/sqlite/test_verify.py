@@ -26,9 +26,14 @@ from verdicts import by_id, found, verify
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify as verification
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_scratch
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import manifest_path
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import (
+    contents,
+    queries,
+    read,
+    run,
+    scratch,
+)
 
 ROOT = Path(__file__).parents[3]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -300,14 +305,14 @@ def test_a_snapshot_that_is_being_written(snapshot: Any) -> None:
 
 def test_a_snapshot_that_is_replaced_meanwhile(snapshot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = snapshot("")
-    prove = verification.prove
+    prove = contents.prove
 
     def replaced(*arguments: Any) -> Any:
         shutil.copy(path, path.with_name("other"))
         path.with_name("other").replace(path)
         return prove(*arguments)
 
-    monkeypatch.setattr(verification, "prove", replaced)
+    monkeypatch.setattr(contents, "prove", replaced)
     assert found(verify(path)) == {"snapshot.file": "snapshot.file_changed"}
 
 
@@ -355,7 +360,7 @@ def test_questions_are_answered(snapshot: Any) -> None:
         ("SELECT 'text'", {"min": 0}, "snapshot.query_wrong"),
         ("SELECT 1; DROP TABLE users", {"min": 0}, "snapshot.query_failed"),
         ("DELETE FROM users", {"min": 0}, "snapshot.query_failed"),
-        ("ATTACH '/tmp/made-by-a-query.db' AS x", {"min": 0}, "snapshot.query_failed"),
+        ("ATTACH 'PLACE/made-by-a-query.db' AS x", {"min": 0}, "snapshot.query_failed"),
         ("PRAGMA query_only = OFF", {"min": 0}, "snapshot.query_failed"),
         ("SELECT id FROM vocabulary", {"min": 0}, "snapshot.query_failed"),
         ("SELECT 1, 2", {"min": 0}, "snapshot.query_failed"),
@@ -364,16 +369,17 @@ def test_questions_are_answered(snapshot: Any) -> None:
         ("", {"min": 0}, "snapshot.query_failed"),
     ],
 )
-def test_questions_that_are_not(snapshot: Any, sql: str, limit: dict[str, Any], sentence: str) -> None:
+def test_questions_that_are_not(snapshot: Any, sql: str, limit: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     path = snapshot("")
+    sql = sql.replace("PLACE", str(tmp_path))
     before = tree(path.parent)
     verdict = verify(path, queries=[{"name": "q", "sql": sql, **limit}])
     assert found(verdict) == {"snapshot.query": sentence} and not verdict.ok
-    assert tree(path.parent) == before and not Path("/tmp/made-by-a-query.db").exists()
+    assert tree(path.parent) == before and not (tmp_path / "made-by-a-query.db").exists()
 
 
 def test_a_question_without_end_is_ended(snapshot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification.verify_queries, "QUERY_SECONDS", 0.3)
+    monkeypatch.setattr(queries, "QUERY_SECONDS", 0.3)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n) SELECT count(*) FROM n"
     started = time.monotonic()
     verdict = verify(snapshot(""), queries=[{"name": "q", "sql": endless, "min": 0}])
@@ -395,14 +401,14 @@ def test_a_question_without_end_is_ended(snapshot: Any, monkeypatch: pytest.Monk
 )
 def test_mistakes_are_told(options: dict[str, Any], words: str, snapshot: Any) -> None:
     with pytest.raises(OpsError, match=words):
-        verification.verify({"path": str(snapshot("")), **options}, Deadline(5))
+        run.verify({"path": str(snapshot("")), **options}, Deadline(5))
 
 
 # ---------------------------------------------------------------- scratch
 
 
 def leftovers(place: Path) -> list[Path]:
-    return list(place.glob(verify_scratch.PREFIX + "*"))
+    return list(place.glob(scratch.PREFIX + "*"))
 
 
 @root_only
@@ -418,7 +424,7 @@ def test_a_full_disk_is_told_and_the_snapshot_untouched(snapshot: Any, small_dis
 
 @root_only
 def test_a_disk_that_fills_up_meanwhile(snapshot: Any, small_disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification.Reading, "_room", lambda *_: None)
+    monkeypatch.setattr(read.Reading, "_room", lambda *_: None)
     room = small_disk(200_000)
     verdict = verify(snapshot(".gz"), scratch=str(room))
     assert found(verdict) == {"snapshot.scratch": "snapshot.scratch_failed"} and list(room.iterdir()) == []
@@ -430,7 +436,7 @@ def test_a_directory_that_cannot_be_written_sends_the_scratch_elsewhere(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    monkeypatch.setattr(verify_scratch, "FALLBACK", elsewhere)
+    monkeypatch.setattr(scratch, "FALLBACK", elsewhere)
     made = snapshot(".gz")
     disk = small_disk(50_000_000)
     path = copy_of(made, disk / "backups")
@@ -470,19 +476,19 @@ def test_a_place_where_others_could_replace_ours_is_refused(snapshot: Any, tmp_p
 VERIFY = """
 import json, sys
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_scratch import Ended, ending_in_order
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import queries, run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
 endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n) SELECT count(*) FROM n"
 def tell(stage, done):
     pass
-judge = verify.verify_queries.judge_queries
+judge = queries.judge_queries
 def slow(*arguments):
     print("unpacked", flush=True)
     yield from judge(*arguments)
-verify.verify_queries.judge_queries = slow
+queries.judge_queries = slow
 try:
     with ending_in_order():
-        verify.verify({"path": sys.argv[1], "queries": [{"name": "q", "sql": endless, "min": 0}]}, Deadline(60), tell)
+        run.verify({"path": sys.argv[1], "queries": [{"name": "q", "sql": endless, "min": 0}]}, Deadline(60), tell)
 except Ended:
     sys.exit(7)
 """

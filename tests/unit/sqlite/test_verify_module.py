@@ -15,7 +15,7 @@ from bad_backups import agree, fill, make_snapshot
 from verdicts import found, verify
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify as verification
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import run
 
 
 def test_the_module(run_module: Any, returns_as_documented: Any, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_archive_of_a_set(run_module: Any, tmp_path: Path) -> None:
     (archive,) = dest.glob("*.tar.gz")
     verdict = verify(archive)
     assert verdict.ok and verdict.facts == {"entries": 1}
-    refused = verification.verify({"path": str(archive)}, Deadline(20), stage=tmp_path / "staged")
+    refused = run.verify({"path": str(archive)}, Deadline(20), stage=tmp_path / "staged")
     assert found(refused)["snapshot.file"] == "snapshot.file_header" and not refused.ok
     bad_backups.cut_stream(archive)
     assert set(found(verify(archive))) == {"snapshot.file", "snapshot.sha256"}

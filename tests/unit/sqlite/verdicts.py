@@ -12,13 +12,14 @@ from bad_backups import FLOORS
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify as verification
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_area import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.area import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.verdict import Verdict
 
 
-def verify(path: Path, seconds: float = 60.0, **options: Any) -> verification.Verdict:
+def verify(path: Path, seconds: float = 60.0, **options: Any) -> Verdict:
     """Verify with the floors of these tests; each sentence must be whole in both languages."""
-    verdict = verification.verify({"path": str(path), "floors": FLOORS, **options}, Deadline(seconds))
+    verdict = run.verify({"path": str(path), "floors": FLOORS, **options}, Deadline(seconds))
     for check in verdict.checks:
         for locale in ("en", "zh"):
             text = AREA.sentences[check.message].render(locale, check.words)
@@ -28,10 +29,10 @@ def verify(path: Path, seconds: float = 60.0, **options: Any) -> verification.Ve
     return verdict
 
 
-def found(verdict: verification.Verdict) -> dict[str, str]:
+def found(verdict: Verdict) -> dict[str, str]:
     """Return the sentence of each finding by the id of its check."""
     return {check.id: check.message for check in verdict.checks if check.status not in (Status.OK, Status.SKIPPED)}
 
 
-def by_id(verdict: verification.Verdict) -> dict[str, Check]:
+def by_id(verdict: Verdict) -> dict[str, Check]:
     return {check.id: check for check in verdict.checks}

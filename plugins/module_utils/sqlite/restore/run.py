@@ -28,7 +28,6 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite import verify_queries
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header import read_header
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import litestream
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.area import AREA
@@ -50,11 +49,13 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore
     wait_served,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users import usage
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import Verdict, verify
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify_scratch import (
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import queries
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.run import verify
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.scratch import (
     places,
     private_directory,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.verdict import Verdict
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import duration, listed
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "confirm": {"type": "str", "default": ""},
     "host": {"type": "str", "default": ""},
     "floors": {"type": "dict", "default": {}},
-    "queries": verify_queries.OPTIONS,
+    "queries": queries.OPTIONS,
     "shrinking": {"type": "list", "elements": "str", "default": []},
     "health_url": {"type": "str", "default": ""},
     "settle": {"type": "float", "default": 30.0},

@@ -13,37 +13,16 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 
 PREFIX = ".ops-scratch-"
 # Where to unpack when the directory of the snapshots cannot be written: on a disk, unlike /tmp on many hosts.
 FALLBACK = Path("/var/tmp")
-
-
-class Ended(BaseException):
-    """A signal told this run to end; not an Exception, so that nothing takes it for a finding."""
-
-
-@contextlib.contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Turn the signals that end a process into an exception, so that what has to be undone is undone."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise Ended(signal.Signals(number).name)
-
-    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def places(scratch: str, snapshot: Path) -> list[Path]:
