@@ -83,7 +83,8 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         process = self._process
-        assert process.stdout and process.stderr
+        if not process.stdout or not process.stderr:
+            raise ValueError("started without pipes")
         pipes = {process.stdout.fileno(): b"", process.stderr.fileno(): b""}
         out = process.stdout.fileno()
         poll = select.poll()

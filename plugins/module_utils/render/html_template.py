@@ -189,7 +189,9 @@ TEMPLATE = """
 {% if act.error %}<p class="critical">{{ sign(critical, act.error) }}</p>{% endif %}
 {% if act.facts %}<dl>{% for name, value in act.facts %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>{% endif %}
 {% for table in act.tables %}<table><thead><tr>{% for name in table.head %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td{{ '' if cell else ' class="empty"' }}><span class="g">{{ table.head[loop.index0] }} </span>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table>
+<tbody>{% for row in table.rows %}<tr>
+{%- for cell in row %}<td{{ '' if cell else ' class="empty"' }}><span class="g">{{ table.head[loop.index0] }} </span>{{ cell }}</td>
+{%- endfor %}</tr>{% endfor %}</tbody></table>
 {% endfor %}
 {% for name, names in act.lists %}<details{{ ' open' if names|length <= 5 else '' }}><summary>{{ name }}</summary>
 <ul class="list">{% for one in names %}<li>{{ one }}</li>{% endfor %}</ul></details>

@@ -67,7 +67,7 @@ def original(place: Path) -> Path:
         source = random.Random(1)
         rows = (
             (f"{source.getrandbits(64):x}", "b" * source.randrange(100, 500), source.randrange(1000))
-            for _ in range(MADE)
+            for _row in range(MADE)
         )
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO vocabulary (word, body, score) VALUES (?, ?, ?)", rows)

@@ -140,7 +140,7 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "learning.db"
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, created_at DATETIME)")
         connection.executemany(

@@ -17,8 +17,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintai
 class Work:
     """A connection to the database, as its owner.
 
-    ``wal`` tells whether it has a write-ahead log, so that readers and writers are not in each other's way. ``plan`` means: decide and estimate, change nothing. ``pending`` tells whether the write-ahead log held anything
-    that was not in the database before the connection was made; ``proved`` whether this run's integrity check was ok.
+    ``wal`` tells whether it has a write-ahead log, so that readers and writers are not in each other's way. ``plan``
+    means: decide and estimate, change nothing. ``pending`` tells whether the write-ahead log held anything that was not
+    in the database before the connection was made; ``proved`` whether this run's integrity check was ok.
     """
 
     connection: sqlite3.Connection
