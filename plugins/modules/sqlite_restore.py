@@ -283,13 +283,15 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.options import OPTIONS
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed, Run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.run import restore
 
 
 def main() -> NoReturn:
     module = AnsibleModule(
         argument_spec=dict(
-            run.OPTIONS,
+            OPTIONS,
             deadline=dict(type="float", default=3600.0),
             progress=dict(type="path"),
         ),
@@ -308,16 +310,14 @@ def main() -> NoReturn:
 
     try:
         with ending_in_order():
-            done = run.restore(
-                params, Deadline(params["deadline"]), teller(params["progress"] or ""), module.check_mode
-            )
-    except run.RestoreFailed as exc:
+            done = restore(params, Deadline(params["deadline"]), teller(params["progress"] or ""), module.check_mode)
+    except RestoreFailed as exc:
         module.fail_json(msg=str(exc), **timed(exc.result))
     except OpsError as exc:
-        module.fail_json(msg=str(exc), **timed(run.Run().as_dict()))
+        module.fail_json(msg=str(exc), **timed(Run().as_dict()))
     except Ended as exc:
         module.fail_json(
-            msg=f"{exc} ended the restore of {params['path']}: nothing was replaced", **timed(run.Run().as_dict())
+            msg=f"{exc} ended the restore of {params['path']}: nothing was replaced", **timed(Run().as_dict())
         )
     module.exit_json(**timed(done.as_dict()), diff=done.diff(params["path"]))
 

@@ -27,9 +27,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import files, run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import exchange, files, run, serve
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.journal import Journal, new_run_id
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed, Run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.area import AREA as SNAPSHOTS
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -55,13 +56,13 @@ def snapshot(live: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """A restore that undoes ignores signals until its process ends, which here it does not."""
-    before = {one: signal.getsignal(one) for one in run.SIGNALS}
+    before = {one: signal.getsignal(one) for one in exchange.SIGNALS}
     yield
     for one, handler in before.items():
         signal.signal(one, handler)
 
 
-def restore(snapshot: Path, path: Path, check_mode: bool = False, **options: Any) -> run.Run:
+def restore(snapshot: Path, path: Path, check_mode: bool = False, **options: Any) -> Run:
     spec = {"snapshot": str(snapshot), "path": str(path), "confirm": HOST, "host": HOST, "floors": FLOORS, **options}
     done = run.restore(spec, Deadline(60), check_mode=check_mode)
     for check in done.checks:
@@ -71,7 +72,7 @@ def restore(snapshot: Path, path: Path, check_mode: bool = False, **options: Any
     return done
 
 
-def steps(done: run.Run) -> list[str]:
+def steps(done: Run) -> list[str]:
     return [step["step"] for step in done.steps]
 
 
@@ -177,8 +178,8 @@ def test_journal_mode_follows_the_database_that_was_there(snapshot: Path, live: 
 # ---------------------------------------------------------------- refusals
 
 
-def refused(match: str, *arguments: Any, **options: Any) -> run.RestoreFailed:
-    with pytest.raises(run.RestoreFailed, match=match) as caught:
+def refused(match: str, *arguments: Any, **options: Any) -> RestoreFailed:
+    with pytest.raises(RestoreFailed, match=match) as caught:
         restore(*arguments, **options)
     return caught.value
 
@@ -255,13 +256,13 @@ def test_disk_full_and_read_only(snapshot: Path, live: Path, small_disk: Path) -
 
 def test_a_signal_ends_it_in_order(snapshot: Path, live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the exchange, so that there is something to undo."""
-    count = run.count_rows
+    count = serve.count_rows
 
     def ended(*arguments: Any) -> None:
         count(*arguments)
         raise Ended("SIGTERM")
 
-    monkeypatch.setattr(run, "count_rows", ended)
+    monkeypatch.setattr(serve, "count_rows", ended)
     failed = refused("ended by SIGTERM. The former database is back", snapshot, live)
     assert failed.result["undone"] and words(live) == ["later"]
     assert words(Path(failed.result["failed_path"])) == []
@@ -405,14 +406,14 @@ def test_the_next_run_finishes_what_a_killed_one_left(
     snapshot: Path, live: Path, wal: bool, kill_after: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before each change of a name in a whole restore, its journal included."""
-    undo = run._Restore._undo
+    undo = exchange.undo
 
-    def none(self: Any, place: Any, why: BaseException) -> None:
+    def none(attempt: Any, place: Any, why: BaseException) -> None:
         if isinstance(why, Killed):
             raise why
-        undo(self, place, why)
+        undo(attempt, place, why)
 
-    monkeypatch.setattr(run._Restore, "_undo", none)
+    monkeypatch.setattr(exchange, "undo", none)
     known = {"later", "unsaved"} if wal else {"later"}
     interrupted = set()
     for count in range(40):
@@ -425,7 +426,7 @@ def test_the_next_run_finishes_what_a_killed_one_left(
         try:
             restore(snapshot, path)
             break
-        except (Killed, run.RestoreFailed):
+        except (Killed, RestoreFailed):
             pass
         finally:
             kill_after(10_000)
