@@ -47,9 +47,9 @@ Backup = Callable[..., dict[str, Any]]
 
 
 def defaults(database: Path, dest: Path) -> dict[str, Any]:
-    """Return the options of a run without any wish."""
+    """Return the options of a run without any wish, but for the hours that nothing of a test would outlive."""
     options = {name: spec.get("default") for name, spec in OPTIONS.items()}
-    return {**options, "service": "", "path": str(database), "dest": str(dest)}
+    return {**options, "keep": {"hours": 0}, "service": "", "path": str(database), "dest": str(dest)}
 
 
 @pytest.fixture
@@ -326,6 +326,25 @@ def test_retention(backup: Backup, dest: Path) -> None:
     left = {path.name for path in dest.iterdir() if not path.name.endswith(".json")}
     new = os.path.basename(result["snapshot"]["path"])
     assert left == {names[4], new, POINTER, "learning_before_upgrade.db", foreign.name, other.name}
+
+
+def test_retention_spares_what_another_link_names(backup: Backup, database: Path, dest: Path) -> None:
+    # The last copy of a database that is in the set no more, and what an operator put a link on.
+    second = make_database(database.parent / "second.db", rows=5)
+    both = backup(databases=[str(second)])
+    last = [age(dest, os.path.basename(one["path"]), 9) for one in both["snapshots"]]
+    kept = age(dest, os.path.basename(backup()["snapshot"]["path"]), 8)
+    (dest / "before_upgrade").symlink_to(kept)
+    old = age(dest, os.path.basename(backup()["snapshot"]["path"]), 7)
+    (dest / "second_latest.db").unlink()
+    (dest / "second_latest.db").symlink_to(last[1])
+    keep = {"daily": 1, "weekly": 0, "monthly": 0}
+    planned = backup(keep=keep, check_mode=True)
+    result = backup(keep=keep)
+    assert result["removed"] == planned["removed"] == [old]
+    assert {*last, kept} <= {path.name for path in dest.iterdir()}
+    told = [check for check in result["checks"] if check["id"] == "backup.retention"]
+    assert told[0]["value"] == 1
 
 
 def test_the_clock_was_stepped_back(backup: Backup, dest: Path) -> None:

@@ -93,4 +93,12 @@ def test_what_cannot_be_meant(keep, message):
 
 
 def test_what_is_not_given_is_the_default():
-    assert checked({"daily": 3}) == {"daily": 3, "weekly": 12, "monthly": 6}
+    assert checked({"daily": 3}) == {"daily": 3, "weekly": 12, "monthly": 6, "hours": 48}
+
+
+def test_the_backup_before_a_change_outlives_those_after_it():
+    now = NOW.timestamp()
+    sets = [Kept(f"{hours} h ago", now - 3600 * hours) for hours in (0, 1, 2, 47, 49, 50)]
+    keep = {"daily": 1, "weekly": 0, "monthly": 0, "hours": 48}
+    assert decide(sets, keep, SHANGHAI, now).remove == ["50 h ago", "49 h ago"]
+    assert len(decide(sets, {**keep, "hours": 0}, SHANGHAI, now).remove) == 5

@@ -28,7 +28,7 @@ moments = st.integers(min_value=-2 * YEAR, max_value=30 * 86400)
 sets = st.lists(st.tuples(moments, st.booleans()), max_size=60).map(
     lambda ones: [Kept(f"set {number}", NOW + moment, whole) for number, (moment, whole) in enumerate(ones)]
 )
-numbers = st.fixed_dictionaries({name: st.integers(0, 8) for name in PERIODS})
+numbers = st.fixed_dictionaries({name: st.integers(0, 8) for name in PERIODS}, optional={"hours": st.integers(0, 72)})
 zones = st.sampled_from(["UTC", "Asia/Shanghai", "America/New_York", "Pacific/Kiritimati"]).map(ZoneInfo)
 
 
@@ -47,6 +47,8 @@ def test_laws(ones, keep, zone):
         assert any(one.created == newest and one.id not in removed for one in good), "the last good one stays"
     else:
         assert not removed, "without a good one, all there is stays"
+    recent = [one for one in good if max(0.0, NOW - one.created) < 3600 * keep.get("hours", 0)]
+    assert all(one.id in decision.keep for one in recent), "all of the last hours stay"
     for period, form in PERIODS.items():
         names = {datetime.fromtimestamp(one.created, zone).strftime(form) for one in past}
         kept = {

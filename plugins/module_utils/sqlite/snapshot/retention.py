@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which snapshots stay: the newest of each of the last days, weeks and months that have one (grandfather, father, son).
 
-Periods without a backup do not count, so a host whose backups stopped keeps what it has. Only whole sets go, and only
+Everything of the last hours stays too: the backup before a change is what it is undone with, and the one after it, of the
+same day, must not take its place. Periods without a backup do not count, so a host whose backups stopped keeps what it has. Only whole sets go, and only
 sets this knows: never the newest complete one, never one from the future (the clock was stepped back: its age cannot be
 told), never a file without a manifest of ours.
 """
@@ -19,7 +20,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 # Two clocks may differ by that much; more is a wrong one.
 FUTURE_SECONDS = 60.0
 PERIODS = {"daily": "%Y-%m-%d", "weekly": "%G-W%V", "monthly": "%Y-%m"}
-DEFAULTS = {"daily": 30, "weekly": 12, "monthly": 6}
+# Days, weeks and months are the documented retention; two days are long enough to find out that a change was wrong.
+DEFAULTS = {"daily": 30, "weekly": 12, "monthly": 6, "hours": 48}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Decision:
-    """What stays and why (``daily``, ``weekly``, ``monthly``, ``last``, ``future``), and what goes, oldest first."""
+    """What stays and why (``daily``, ``weekly``, ``monthly``, ``hours``, ``last``, ``future``), and what goes, oldest first."""
 
     keep: dict[str, list[str]]
     remove: list[str]
@@ -43,12 +45,12 @@ class Decision:
 def checked(keep: Mapping[str, int]) -> dict[str, int]:
     """Return the numbers to keep; raise OpsError for what cannot be meant."""
     for name, count in keep.items():
-        if name not in PERIODS:
-            raise OpsError(f"keep: {name!r} is no period: expected {', '.join(PERIODS)}")
+        if name not in DEFAULTS:
+            raise OpsError(f"keep: {name!r} is no period: expected {', '.join(DEFAULTS)}")
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise OpsError(f"keep: {name} is {count!r}: expected a number of backups, 0 or more")
+            raise OpsError(f"keep: {name} is {count!r}: expected a number, 0 or more")
     wanted = {**DEFAULTS, **keep}
-    if not any(wanted.values()):
+    if not any(wanted[name] for name in PERIODS):
         raise OpsError("keep: all of it is 0: expected to keep at least one daily backup")
     return wanted
 
@@ -78,5 +80,8 @@ def decide(sets: Iterable[Kept], keep: Mapping[str, int], zone: tzinfo, now: flo
                 best[name] = one
         for name in list(best)[: keep[period]]:
             reasons.setdefault(best[name].id, []).append(period)
+    for one in past:
+        if one.complete and max(0.0, now - one.created) < 3600 * keep.get("hours", 0):
+            reasons.setdefault(one.id, []).append("hours")
     remove = [one.id for one in reversed(past) if one.id not in reasons]
     return Decision(reasons, remove, [one.id for one in reversed(future)])
