@@ -233,7 +233,7 @@ def test_killed_while_it_thins_out(place: Path) -> None:
     database, dest = place / "learning.db", place / "backups"
     dest.mkdir()
     writer.make(database, 0.2)
-    options = {"path": str(database), "dest": str(dest), "keep": {"daily": 2, "weekly": 0, "monthly": 0}}
+    options = {"path": str(database), "dest": str(dest), "keep": {"daily": 2, "weekly": 0, "monthly": 0, "hours": 0}}
     first = Path(backup(options)["snapshot"]["path"])
     manifest = read_manifest(first)
     assert manifest is not None
