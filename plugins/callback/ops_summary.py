@@ -54,7 +54,12 @@ from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import LOCALES
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import make_envelope
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import (
+    ACTIONS,
+    Step,
+    make_envelope,
+    run_envelope,
+)
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import terminal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.acts import KINDS
 
@@ -103,6 +108,8 @@ class CallbackModule(CallbackBase):
         self._checks: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
         # What modules did, as events that the ledger would take.
         self._done: list[dict[str, Any]] = []
+        # What they did not complete, as findings: told of a host that failed, since a rescue may have made up for it.
+        self._undone: dict[str, list[dict[str, Any]]] = {}
         self._unreachable: dict[str, str] = {}
         self._failed: dict[str, str] = {}
         # Failures that did not end the host's run, in their order: an action that a role goes on after, to record it.
@@ -128,6 +135,8 @@ class CallbackModule(CallbackBase):
             return  # it says in words what the table shows
         if "timedout" in result.result and str(result.task.action).endswith(LOOK) and name not in self._checks:
             self._unreachable[name] = message  # a host that falls silent in mid-run
+        elif KINDS.get(_module(result)):
+            self._undone.setdefault(name, []).extend(_not_completed(result, name))
         elif ignore_errors:
             self._ignored.setdefault(name, []).append(message)
         else:
@@ -140,6 +149,9 @@ class CallbackModule(CallbackBase):
 
     @_never_raises
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        for host in stats.failures:
+            for check in self._undone.get(host, ()):
+                self._checks.setdefault(host, {})[(check["id"], check["item"])] = check
         if not self._checks and not self._unreachable:
             return
         # A failure that a rescue caught is not one of the run.
@@ -162,11 +174,11 @@ class CallbackModule(CallbackBase):
         data = result.result
         items = data.get("results")
         parts = [data, *(items if isinstance(items, list) else [])]
-        kind = KINDS.get(str(result.task.action).rpartition(".")[2])
+        kind = KINDS.get(_module(result))
         if kind and not result.task.check_mode and not data.get("skipped"):
             # Of a task, Ansible tells a callback in no other way that it failed; of the turns of a loop, it does.
-            done = [part for part in parts if isinstance(part, dict) and "results" not in part and part is not data]
-            done = done or [{**data, "failed": failed}]
+            turns = [step for step in Step(data, _module(result), kind).parts if step.result is not data]
+            done = [{**turn.result, "what": turn.what} for turn in turns] or [{**data, "failed": failed}]
             self._done.append({"kind": kind, "subject": result.host.name, "data": {"results": done}})
         for part in parts:
             checks = part.get("checks") if isinstance(part, dict) else None
@@ -201,6 +213,17 @@ class CallbackModule(CallbackBase):
             manager = self._play.get_variable_manager()
             chosen = manager.get_vars(play=self._play, host=self._first_host, include_hostvars=False).get("ops_locale")
         return str(chosen) if chosen in LOCALES else "en"
+
+
+def _module(result: Any) -> str:
+    return str(result.task.action).rpartition(".")[2]
+
+
+def _not_completed(result: Any, host: str) -> list[dict[str, Any]]:
+    """Return what a module that acts did not complete, as the record of the run has it."""
+    step = Step({**result.result, "failed": True}, _module(result), KINDS[_module(result)])
+    record = run_envelope([step], host, {"id": "", "phase": "", "started": ""}, {})
+    return [check for check in record["checks"] if check["group"] == ACTIONS.group]
 
 
 def _is_check(data: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import NAME_CHARS, clean
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import known, word
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.options import ORDER
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
 
 # Kinds of the events that actions leave in the ledger, by the module that acts.
@@ -43,7 +44,7 @@ class Table:
 class Act:
     """One action on one host: named facts, tables and named lists, and the few words a terminal has room for.
 
-    ``error`` is why it did not complete.
+    ``error`` is why it did not complete; ``good`` is false when it did, and found what it looked at bad.
     """
 
     host: str
@@ -53,6 +54,7 @@ class Act:
     lists: list[tuple[str, list[str]]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     error: str = ""
+    good: bool = True
 
 
 Data = Mapping[str, Any]
@@ -81,7 +83,8 @@ def _acts(event: Data, words: _Words) -> Iterator[Act]:
             good.append(data)
     if good and event["kind"] == "backup.verify":
         table = words.verified(good)
-        yield Act(host, title, tables=[table], words=[" ".join(row[:2]) for row in table.rows])
+        proved = all(data.get("ok") for data in good)
+        yield Act(host, title, tables=[table], words=[" ".join(row[:2]) for row in table.rows], good=proved)
         return
     maker = _MAKERS.get(event["kind"], _Words.anything)
     for data in good:
@@ -204,7 +207,10 @@ class _Words:
             for name in ("action", "result", "seconds", "stall", "database_bytes", "wal", "freelist")
         ]
         rows = []
-        for name, done in (data.get("actions") or {}).items():
+        actions = data.get("actions") or {}
+        # In the order in which they ran, which the ledger does not keep; then what another version may know besides.
+        for name in [*(name for name in ORDER if name in actions), *(name for name in actions if name not in ORDER)]:
+            done = actions[name]
             before, after = done.get("before") or {}, done.get("after") or {}
             stall = _number(done.get("stall_ms"))
             rows.append(

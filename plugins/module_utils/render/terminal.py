@@ -60,7 +60,8 @@ def render(
     for act in acts.read(done, locale, timezone.utc):
         text = word("comma", locale).join(act.words)
         if text and not act.error:  # an action that failed is a finding
-            table += [Line(line, Status.OK) for line in _row(symbol(Status.OK, plain), act.host, act.title, text)]
+            status = Status.OK if act.good else Status.CRITICAL
+            table += [Line(line, status) for line in _row(symbol(status, plain), act.host, act.title, text)]
     table += _healthy(run, locale, plain)
     return [Line(line.text.encode(encoding, "replace").decode(encoding), line.status) for line in table]
 

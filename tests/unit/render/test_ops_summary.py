@@ -35,6 +35,11 @@ if module.params["fail"]:
     module.fail_json(msg=module.params["fail"], previous_path="/old")
 module.exit_json(changed=True, previous_path="/old")
 """
+VERIFY = """
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({"ok": {"type": "bool"}})
+module.exit_json(ok=module.params["ok"], file="/b/one.db")
+"""
 INVENTORY = f"""
 [all]
 alpha ansible_connection=local
@@ -53,6 +58,7 @@ def play(tmp_path):
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "give.py").write_text(GIVE)
     (tmp_path / "library" / "sqlite_restore.py").write_text(RESTORE)
+    (tmp_path / "library" / "sqlite_backup_verify.py").write_text(VERIFY)
     (tmp_path / "library" / "service_health.py").write_text("#!/usr/bin/python\nimport time\ntime.sleep(9)\n")
     (tmp_path / "inventory").write_text(INVENTORY)
 
@@ -174,6 +180,22 @@ def test_what_was_done_is_told_and_what_was_planned_or_failed_is_not(play):
     assert "/old" not in plain(play([look, {**act, "check_mode": True}])[0])
     failed, code = play([look, {"sqlite_restore": {"fail": "undone"}, "ignore_errors": True}, {"fail": {"msg": "so"}}])
     assert code != 0 and "/old" not in plain(failed) and "undone" in plain(failed)
+
+
+def test_an_action_that_failed_is_a_finding_even_where_nothing_else_was_seen(play):
+    act = {"sqlite_restore": {"fail": "no space left"}, "ignore_errors": True}
+    verdict = {"fail": {"msg": "CRITICAL action.completed"}, "tags": "ops_verdict"}
+    text, code = play([act, verdict])
+    assert code != 0
+    assert "✖ Critical 1" in plain(text) and "✖ alpha          action.completed" in plain(text)
+    assert " ".join(plain(text).split()).count("complete: no") == 1
+    assert play([act])[0] == ""  # whoever ignores a failure knows of it
+
+
+@pytest.mark.parametrize(("good", "sign"), [(True, "✔"), (False, "✖")])
+def test_a_snapshot_that_is_not_proved_has_no_sign_of_health(play, good, sign):
+    text, _code = play([{"give": {"checks": [GOOD]}}, {"sqlite_backup_verify": {"ok": good}}])
+    assert re.search(rf"{sign} alpha +Backup verification +one.db", plain(text))
 
 
 def test_a_failure_that_was_rescued_is_not_told(play):
