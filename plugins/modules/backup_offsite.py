@@ -21,6 +21,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.acting
 options:
   path:
     description:
@@ -101,10 +102,6 @@ options:
       - Seconds for everything together.
     type: float
     default: 3600
-  progress:
-    description:
-      - File, made by the caller, in which the module keeps one line of JSON about how far it has come.
-    type: path
   thresholds:
     description:
       - Thresholds to lay over the defaults, by check.
@@ -204,9 +201,8 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.run import run
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
 
 
 def main() -> NoReturn:
@@ -227,17 +223,12 @@ def main() -> NoReturn:
             ssh_port=dict(type="int"),
             check=dict(type="str", choices=["none", "metadata", "read_data"], default="metadata"),
             read_data_subset=dict(type="str", default="5%"),
-            deadline=dict(type="float", default=3600.0),
-            progress=dict(type="path"),
             thresholds=dict(type="dict", default={}),
+            **acting.options(deadline=3600.0),
         ),
         supports_check_mode=True,
     )
-    try:
-        result = run(module.params, module.check_mode, teller(module.params["progress"]))
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+    acting.run(module, lambda tell: run(module.params, module.check_mode, tell))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.acting
 options:
   path:
     description:
@@ -96,7 +97,8 @@ options:
       - Of how many days, weeks and months that have a backup to keep the newest, and of how many C(hours) to keep all of
         them, since the backup before a change must outlive those after it. What is not given is C(hours) 48, C(daily) 30,
         C(weekly) 12, C(monthly) 6.
-      - Never removed are the newest complete set, snapshots from the future and files this module did not make.
+      - Never removed are the newest complete set, snapshots from the future, sets that a link other than the pointers of
+        this run names, and files this module did not make.
     type: dict
     default: {}
   timezone:
@@ -119,11 +121,6 @@ options:
       - Give up after this many seconds, with nothing made.
     type: float
     default: 3600
-  progress:
-    description:
-      - File, made by the caller, in which the module keeps one line of JSON about how far it has come. For the callers
-        of this collection.
-    type: path
 attributes:
   check_mode:
     support: full
@@ -295,48 +292,39 @@ duration_ms:
   sample: 4712.5
 """
 
-import time
 from datetime import datetime, timezone
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import ActionFailed
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import backup
 
 
 def main() -> NoReturn:
     module = AnsibleModule(
-        argument_spec=dict(
-            backup.OPTIONS,
-            deadline=dict(type="float", default=3600.0),
-            progress=dict(type="path"),
-        ),
-        supports_check_mode=True,
+        argument_spec={**backup.OPTIONS, **acting.options(deadline=3600.0)}, supports_check_mode=True
     )
-    now, begin = datetime.now(timezone.utc), time.monotonic()
-    try:
-        with ending_in_order():
-            tell = teller(module.params["progress"] or "")
-            result = backup.run(module.params, Deadline(module.params["deadline"]), tell, module.check_mode, now)
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    except Ended as exc:
-        module.fail_json(msg=f"{module.params['path']} was not backed up: {exc} ended the run; no backup was touched")
-    answer = dict(
-        result.as_dict(),
-        changed=True,
-        started=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        duration_ms=round((time.monotonic() - begin) * 1000, 1),
+    params = module.params
+
+    def work(tell: Tell) -> dict[str, Any]:
+        now = datetime.now(timezone.utc)
+        made = backup.run(params, Deadline(params["deadline"]), tell, module.check_mode, now)
+        result = {**made.as_dict(), "changed": True}
+        if not module._diff:
+            del result["diff"]
+        if made.failed:
+            raise ActionFailed(made.failed, result)
+        return result
+
+    acting.run(
+        module,
+        work,
+        lambda signal: f"{params['path']} was not backed up: {signal} ended the run; no backup was touched",
     )
-    if not module._diff:
-        del answer["diff"]
-    if result.failed:
-        module.fail_json(msg=result.failed, **answer)
-    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes.observes
+  - bilingual_tutor.ops.acting
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst).
 options:
@@ -93,10 +94,6 @@ options:
       - Seconds in all. What was not finished by then is UNKNOWN.
     type: float
     default: 1800
-  progress:
-    description:
-      - File, made by the caller, in which the module keeps one line of JSON about how far it has come.
-    type: path
 seealso:
   - module: bilingual_tutor.ops.sqlite_restore
 """
@@ -171,48 +168,28 @@ duration_ms:
   sample: 1132.5
 """
 
-import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.options import OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.run import verify
 
 
 def main() -> NoReturn:
-    module = AnsibleModule(
-        argument_spec=dict(
-            OPTIONS,
-            deadline=dict(type="float", default=1800.0),
-            progress=dict(type="path"),
-        ),
-        supports_check_mode=True,
-    )
-    started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    try:
-        with ending_in_order():
-            tell = teller(module.params["progress"] or "")
-            verdict = verify(module.params, Deadline(module.params["deadline"]), tell)
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    except Ended as exc:
-        module.fail_json(msg=f"{module.params['path']} was not verified: {exc} ended the run; nothing was left behind")
-    module.exit_json(
-        changed=False,
-        ok=verdict.ok,
-        file=str(verdict.path or ""),
-        manifest=verdict.manifest.as_dict() if verdict.manifest else {},
-        rows=verdict.facts.get("rows", {}),
-        sha256=verdict.sha256,
-        checks=[check.as_dict() for check in verdict.checks],
-        seconds=verdict.seconds,
-        started=started,
-        duration_ms=round((time.monotonic() - begin) * 1000, 1),
+    module = AnsibleModule(argument_spec={**OPTIONS, **acting.options(deadline=1800.0)}, supports_check_mode=True)
+    params = module.params
+
+    def work(tell: Tell) -> dict[str, Any]:
+        return {"changed": False, **verify(params, Deadline(params["deadline"]), tell).as_dict()}
+
+    acting.run(
+        module,
+        work,
+        lambda signal: f"{params['path']} was not verified: {signal} ended the run; nothing was left behind",
     )
 
 

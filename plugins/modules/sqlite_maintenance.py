@@ -23,6 +23,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.acting
 options:
   path:
     description:
@@ -111,10 +112,6 @@ options:
     type: str
     choices: [passive, truncate]
     default: passive
-  progress:
-    description:
-      - File, made by the caller, in which the module keeps one line of JSON about how far it has come.
-    type: path
   thresholds:
     description:
       - Thresholds to lay over the defaults, by check.
@@ -191,51 +188,14 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.options import OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.run import run
 
 
 def main() -> NoReturn:
-    module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type="path", required=True),
-            service=dict(type="str", default=""),
-            pidfile=dict(type="path"),
-            actions=dict(
-                type="list",
-                elements="str",
-                required=True,
-                choices=[
-                    "quick_check",
-                    "integrity_check",
-                    "foreign_key_check",
-                    "optimize",
-                    "analyze",
-                    "reindex",
-                    "incremental_vacuum",
-                    "vacuum",
-                    "wal_checkpoint",
-                ],
-            ),
-            max_stall_ms=dict(type="int", default=500),
-            busy_timeout=dict(type="float", default=5.0),
-            deadline=dict(type="float", default=600.0),
-            vacuum_min_reclaim=dict(type="float", default=25.0),
-            window=dict(type="str", default=""),
-            timezone=dict(type="str", default="UTC"),
-            force=dict(type="bool", default=False),
-            checkpoint_mode=dict(type="str", choices=["passive", "truncate"], default="passive"),
-            progress=dict(type="path"),
-            thresholds=dict(type="dict", default={}),
-        ),
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module.params, module.check_mode, teller(module.params["progress"]))
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+    module = AnsibleModule(argument_spec={**OPTIONS, **acting.options(deadline=600.0)}, supports_check_mode=True)
+    acting.run(module, lambda tell: run(module.params, module.check_mode, tell))
 
 
 if __name__ == "__main__":

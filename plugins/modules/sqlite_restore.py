@@ -22,6 +22,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.acting
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst), and C(litestream) for O(litestream).
 options:
@@ -147,10 +148,6 @@ options:
       - Seconds for proving the snapshot. What follows has limits of its own, since it must not end half-way.
     type: float
     default: 3600
-  progress:
-    description:
-      - File, made by the caller, in which the module keeps one line of JSON about how far it has come.
-    type: path
 attributes:
   check_mode:
     support: full
@@ -273,28 +270,22 @@ duration_ms:
   sample: 4132.5
 """
 
-import time
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import teller
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.options import OPTIONS
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed, Run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import Run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.run import restore
 
 
 def main() -> NoReturn:
     module = AnsibleModule(
-        argument_spec=dict(
-            OPTIONS,
-            deadline=dict(type="float", default=3600.0),
-            progress=dict(type="path"),
-        ),
+        argument_spec={**OPTIONS, **acting.options(deadline=3600.0)},
         mutually_exclusive=[("snapshot", "litestream")],
         required_one_of=[("snapshot", "litestream")],
         supports_check_mode=True,
@@ -303,23 +294,17 @@ def main() -> NoReturn:
     if params["litestream"] and params["litestream"]["replica"]:
         secret = urlsplit(params["litestream"]["replica"]).password
         module.no_log_values.update([secret] if secret else [])
-    started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
 
-    def timed(result: dict[str, Any]) -> dict[str, Any]:
-        return dict(result, started=started, duration_ms=round((time.monotonic() - begin) * 1000, 1))
+    def work(tell: Tell) -> dict[str, Any]:
+        done = restore(params, Deadline(params["deadline"]), tell, module.check_mode)
+        return {**done.as_dict(), "diff": done.diff(params["path"])}
 
-    try:
-        with ending_in_order():
-            done = restore(params, Deadline(params["deadline"]), teller(params["progress"] or ""), module.check_mode)
-    except RestoreFailed as exc:
-        module.fail_json(msg=str(exc), **timed(exc.result))
-    except OpsError as exc:
-        module.fail_json(msg=str(exc), **timed(Run().as_dict()))
-    except Ended as exc:
-        module.fail_json(
-            msg=f"{exc} ended the restore of {params['path']}: nothing was replaced", **timed(Run().as_dict())
-        )
-    module.exit_json(**timed(done.as_dict()), diff=done.diff(params["path"]))
+    acting.run(
+        module,
+        work,
+        lambda signal: f"{signal} ended the restore of {params['path']}: nothing was replaced",
+        nothing=Run().as_dict(),
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
@@ -28,7 +27,6 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import l
 
 def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str, Any]:
     """Copy what is not there yet; return the module's result. Raises OpsError when it could not be done."""
-    started, begin = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
     say = AREA.reporter(options["thresholds"] or {}, source="backup_offsite")
     if not options["deadline"] > 0:
         raise OpsError(f"deadline is {options['deadline']}: expected a number of seconds above 0")
@@ -36,10 +34,9 @@ def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str
     engine = _engine(options)
     try:
         with locked(os.path.realpath(path), f"the copy of {path} off the host", shared=True):
-            found = _run(say, path, engine, options, plan, tell)
+            return _run(say, path, engine, options, plan, tell)
     except OSError as exc:
         raise OpsError(f"{path} cannot be locked: {exc.strerror}; expected the directory of snapshots") from exc
-    return {**found, "started": started, "duration_ms": round((time.monotonic() - begin) * 1000, 1)}
 
 
 def _engine(options: Mapping[str, Any]) -> Engine:

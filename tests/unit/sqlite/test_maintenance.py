@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from databases import OTHER, give, make_database, tree
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
@@ -42,7 +43,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintai
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.statistics import stale
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-DEFAULTS = {name: option.get("default") for name, option in OPTIONS.items()}
+DEFAULTS = {name: option.get("default") for name, option in {**OPTIONS, **acting.options(deadline=600.0)}.items()}
 
 
 def maintain(path: Path, *actions: str, check: bool = False, **options: Any) -> dict[str, Any]:

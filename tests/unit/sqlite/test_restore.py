@@ -25,12 +25,12 @@ from sets import journal_mode, learn, words
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import ActionFailed, OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import exchange, files, run, serve
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.journal import Journal, new_run_id
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed, Run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import Run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.area import AREA as SNAPSHOTS
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -178,8 +178,8 @@ def test_journal_mode_follows_the_database_that_was_there(snapshot: Path, live: 
 # ---------------------------------------------------------------- refusals
 
 
-def refused(match: str, *arguments: Any, **options: Any) -> RestoreFailed:
-    with pytest.raises(RestoreFailed, match=match) as caught:
+def refused(match: str, *arguments: Any, **options: Any) -> ActionFailed:
+    with pytest.raises(ActionFailed, match=match) as caught:
         restore(*arguments, **options)
     return caught.value
 
@@ -426,7 +426,7 @@ def test_the_next_run_finishes_what_a_killed_one_left(
         try:
             restore(snapshot, path)
             break
-        except (Killed, RestoreFailed):
+        except (Killed, ActionFailed):
             pass
         finally:
             kill_after(10_000)

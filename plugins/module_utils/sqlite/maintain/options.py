@@ -13,23 +13,25 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import zone
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target import OPTIONS as TARGET_OPTIONS
 
 # Look before touching; small writes before large ones; the log last, since the others fill it.
 CHECKS = ("quick_check", "integrity_check", "foreign_key_check")
 WRITES = ("optimize", "analyze", "reindex", "incremental_vacuum", "vacuum", "wal_checkpoint")
 ORDER = CHECKS + WRITES
 
+# Options of the module, but for its deadline and its progress.
 OPTIONS: dict[str, dict[str, Any]] = {
+    **TARGET_OPTIONS,
     "actions": {"type": "list", "elements": "str", "required": True, "choices": list(ORDER)},
     "max_stall_ms": {"type": "int", "default": 500},
     "busy_timeout": {"type": "float", "default": 5.0},
-    "deadline": {"type": "float", "default": 600.0},
     "vacuum_min_reclaim": {"type": "float", "default": 25.0},
     "window": {"type": "str", "default": ""},
     "timezone": {"type": "str", "default": "UTC"},
     "force": {"type": "bool", "default": False},
     "checkpoint_mode": {"type": "str", "choices": ["passive", "truncate"], "default": "passive"},
-    "progress": {"type": "path"},
+    "thresholds": {"type": "dict", "default": {}},
 }
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")

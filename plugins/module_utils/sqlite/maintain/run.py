@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -30,7 +28,6 @@ KILL_SECONDS = 2.0
 
 def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str, Any]:
     """Run the actions, or only plan them; return the module's result. Raises OpsError when nothing could be done."""
-    started, begin = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic()
     wanted = Wanted.from_options(options)
     say = AREA.reporter(options.get("thresholds"), source="sqlite_maintenance")
     deadline = Deadline(wanted.deadline)
@@ -46,8 +43,6 @@ def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str
     changed = any(one.changed for one in results.values())
     found = {
         "changed": changed,
-        "started": started,
-        "duration_ms": round((time.monotonic() - begin) * 1000, 1),
         "actions": {name: _told(one) for name, one in results.items()},
         "checks": [check.as_dict() for check in judge(say, target, wanted, results)],
     }

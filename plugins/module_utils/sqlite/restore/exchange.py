@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def exchange(attempt: Attempt, place: Place) -> None:
-    """Put the staged database in the place of the present one; raise RestoreFailed when it was undone."""
+    """Put the staged database in the place of the present one; raise ActionFailed when it was undone."""
     journal, result = attempt.journal, attempt.result
     try:
         if place.unit.name or place.others:

@@ -10,17 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.compare import Comparison
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.verdict import Verdict
-
-
-class RestoreFailed(OpsError):
-    """The restore did not take place; ``result`` is what there is to tell besides."""
-
-    def __init__(self, message: str, result: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 @dataclass

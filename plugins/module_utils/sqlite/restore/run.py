@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import ActionFailed, OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import litestream
@@ -32,7 +32,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore
     refuse_unconfirmed,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.recover import recover
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed, Run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import Run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.stage import (
     dress,
     staging,
@@ -42,7 +42,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users i
 
 
 def restore(spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, check_mode: bool = False) -> Run:
-    """Restore a snapshot, or plan it; raise RestoreFailed or another OpsError when it did not take place."""
+    """Restore a snapshot, or plan it; raise ActionFailed or another OpsError when it did not take place."""
     attempt = Attempt(spec, deadline, tell, check_mode)
     if bool(spec.get("snapshot")) == bool(spec.get("litestream")):
         raise OpsError("expected either a snapshot or litestream, to know what to restore")
@@ -56,12 +56,12 @@ def restore(spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, ch
             refuse_pidfile(spec)
             with staging(attempt, place) as staged:
                 _restore(attempt, place, staged)
-    except RestoreFailed:
+    except ActionFailed:
         raise
     except OpsError as exc:
-        raise RestoreFailed(str(exc), attempt.result.as_dict()) from exc
+        raise ActionFailed(str(exc), attempt.result.as_dict()) from exc
     except OSError as exc:
-        raise RestoreFailed(
+        raise ActionFailed(
             f"{exc.filename or place.path.parent}: {exc.strerror or exc}; {_standing(place)}",
             attempt.result.as_dict(),
         ) from exc

@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import ActionFailed, OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.attempt import Attempt
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import inode, inodes, put_back
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.place import Place
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.result import RestoreFailed
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.serve import start_others
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.service import prove_free, wait_served
 
 
 def undo(attempt: Attempt, place: Place, why: BaseException) -> None:
-    """Put the former database back and let it serve; always raises RestoreFailed."""
+    """Put the former database back and let it serve; always raises ActionFailed."""
     journal, result = attempt.journal, attempt.result
     told = str(why) or type(why).__name__
     if not isinstance(why, (OpsError, OSError)):
@@ -46,7 +45,7 @@ def undo(attempt: Attempt, place: Place, why: BaseException) -> None:
         result.checks.append(
             attempt.say.find("restore.undone", Status.CRITICAL, "restore.undone_badly", item=item, error=str(exc))
         )
-        raise RestoreFailed(
+        raise ActionFailed(
             f"the restore of {place.path} failed ({told}) and could not be undone: {exc}. {_by_hand(attempt, place)}",
             result.as_dict(),
         ) from why
@@ -58,7 +57,7 @@ def undo(attempt: Attempt, place: Place, why: BaseException) -> None:
         )
     after = "The former database is back" if moved else "Nothing was replaced"
     serving = f" and {place.unit.name} serves it" if place.was_up else ""
-    raise RestoreFailed(f"the restore of {place.path} failed: {told}. {after}{serving}", result.as_dict()) from why
+    raise ActionFailed(f"the restore of {place.path} failed: {told}. {after}{serving}", result.as_dict()) from why
 
 
 def _by_hand(attempt: Attempt, place: Place) -> str:

@@ -38,6 +38,18 @@ class Verdict:
         """Tell whether everything was looked at and nothing was found."""
         return bool(self.facts) and not self.findings(ages=True)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "ok": self.ok,
+            "file": str(self.path or ""),
+            "manifest": self.manifest.as_dict() if self.manifest else {},
+            "rows": self.facts.get("rows", {}),
+            "sha256": self.sha256,
+            "checks": [check.as_dict() for check in self.checks],
+            "seconds": self.seconds,
+        }
+
     def findings(self, ages: bool) -> list[Check]:
         """Return what is neither OK nor skipped, with or without what is only about age."""
         bad = [check for check in self.checks if check.status not in (Status.OK, Status.SKIPPED)]
