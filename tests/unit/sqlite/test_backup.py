@@ -328,23 +328,17 @@ def test_retention(backup: Backup, dest: Path) -> None:
     assert left == {names[4], new, POINTER, "learning_before_upgrade.db", foreign.name, other.name}
 
 
-def test_retention_spares_what_another_link_names(backup: Backup, database: Path, dest: Path) -> None:
-    # The last copy of a database that is in the set no more, and what an operator put a link on.
-    second = make_database(database.parent / "second.db", rows=5)
-    both = backup(databases=[str(second)])
-    last = [age(dest, os.path.basename(one["path"]), 9) for one in both["snapshots"]]
-    kept = age(dest, os.path.basename(backup()["snapshot"]["path"]), 8)
-    (dest / "before_upgrade").symlink_to(kept)
-    old = age(dest, os.path.basename(backup()["snapshot"]["path"]), 7)
-    (dest / "second_latest.db").unlink()
-    (dest / "second_latest.db").symlink_to(last[1])
-    keep = {"daily": 1, "weekly": 0, "monthly": 0}
+def test_retention_spares_what_another_link_names(backup: Backup, dest: Path) -> None:
+    names = [age(dest, os.path.basename(backup()["snapshot"]["path"]), days) for days in (9, 8, 7)]
+    # Of a set with a second database, which is in it no more: its last copy is there. And what an operator marked.
+    (dest / "second_latest.db").symlink_to(names[0])
+    (dest / "before_upgrade").symlink_to(names[1])
+    keep = {"hours": 0, "daily": 1, "weekly": 0, "monthly": 0}
     planned = backup(keep=keep, check_mode=True)
     result = backup(keep=keep)
-    assert result["removed"] == planned["removed"] == [old]
-    assert {*last, kept} <= {path.name for path in dest.iterdir()}
-    told = [check for check in result["checks"] if check["id"] == "backup.retention"]
-    assert told[0]["value"] == 1
+    assert result["removed"] == planned["removed"] == [names[2]]
+    assert set(names[:2]) <= {path.name for path in dest.iterdir()}
+    assert [check["value"] for check in result["checks"] if check["id"] == "backup.retention"] == [1]
 
 
 def test_the_clock_was_stepped_back(backup: Backup, dest: Path) -> None:

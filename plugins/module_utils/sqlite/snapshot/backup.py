@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -234,6 +234,7 @@ def _plan(dest: Destination, job: Job) -> Result:
     stamp = free_stamp(job.targets, job.now, before)
     sets = shelf.survey(dest, job.sources)
     decision = _decide([*(one.kept for one in sets.values()), Kept(stamp, job.now.timestamp())], job, stamp)
+    decision = _spared(dest, job, sets, decision)
     gone = [name for key in decision.remove for name in sets[key].manifests]
     names = _names(job, stamp)
     after = {*before, *names, *(name + SUFFIX for name in names), *job.pointers.values()}
@@ -243,6 +244,14 @@ def _plan(dest: Destination, job: Job) -> Result:
 
 def _decide(sets: list[Kept], job: Job, made: str) -> Decision:
     return decide(sets, job.keep, zone(job.options["timezone"]), job.now.timestamp(), made)
+
+
+def _spared(dest: Destination, job: Job, sets: Mapping[str, shelf.Set], decision: Decision) -> Decision:
+    """Return the decision without the removal of what a link that is none of this run's names."""
+    ours = {*job.pointers.values(), *(pointer_name(stem, method) for stem in job.targets for method in SUFFIXES)}
+    held = shelf.pointed_at(dest, sets, ours)
+    kept = {key: ["pointer"] for key in decision.remove if key in held}
+    return replace(decision, keep={**decision.keep, **kept}, remove=[key for key in decision.remove if key not in held])
 
 
 def _act(dest: Destination, job: Job, deadline: Deadline, tell: Tell) -> Result:
@@ -356,7 +365,7 @@ def _retain(dest: Destination, job: Job, made_set: str, say: Reporter, result: R
         result.checks.append(judge.retention_held(say, dest.path))
         return
     sets = shelf.survey(dest, job.sources)
-    decision = _decide([one.kept for one in sets.values()], job, made_set)
+    decision = _spared(dest, job, sets, _decide([one.kept for one in sets.values()], job, made_set))
     for key in decision.remove:
         names = sorted(sets[key].manifests)
         shelf.remove(dest, names)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -61,6 +62,17 @@ def survey(dest: Destination, sources: Collection[str]) -> dict[str, Set]:
     return {
         key: one for key, one in sets.items() if any(manifest.source in sources for manifest in one.manifests.values())
     }
+
+
+def pointed_at(dest: Destination, sets: Mapping[str, Set], ours: Collection[str]) -> set[str]:
+    """Return the ids of the sets that a link beside ``ours`` names.
+
+    It is the pointer to the last copy of a database that is in the set no more, or a link an operator made to keep one.
+    """
+    seen = {name: dest.stat(name) for name in dest.names() if name not in ours}
+    links = [name for name, known in seen.items() if known is not None and stat.S_ISLNK(known.st_mode)]
+    named = {os.readlink(dest.place(name)) for name in links}
+    return {key for key, one in sets.items() if named & one.manifests.keys()}
 
 
 def leftovers(dest: Destination, stems: Collection[str], pointers: Iterable[str]) -> list[str]:
