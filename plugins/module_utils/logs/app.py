@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.again import Seen
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.fingerprint import fingerprint, moment_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.limits import DAY, LINE, MAX_GROUPS, TOP
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.patterns import (
@@ -29,7 +29,6 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.patterns 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import redact
 
 MAX_KNOWN = 200
-MAX_SEEN = 20000
 _ACCESS_LIKE = re.compile(r"^\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:")
 _CHAINED = ("During handling of the above", "The above exception was")
 
@@ -77,8 +76,7 @@ class AppReader:
         self.events = self.older = self.tracebacks = 0
         self.fatal: Counter[str] = Counter()
         self.last_fatal = ""
-        self._seen: set[bytes] = set()
-        self._order: deque[bytes] = deque()
+        self._seen = Seen()
         self._event: Event | None = None
         self._before = ""
         self._path = ""
@@ -188,14 +186,7 @@ class AppReader:
         self._before = text
         if moment is None:
             return same
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()[:12]
-        if digest in self._seen:
-            return True
-        self._seen.add(digest)
-        self._order.append(digest)
-        if len(self._order) > MAX_SEEN:
-            self._seen.discard(self._order.popleft())
-        return False
+        return self._seen.again(text)
 
     def checks(
         self, item: str, known: list[str], last: float, now: float, opts: Mapping[str, Any], say: Reporter

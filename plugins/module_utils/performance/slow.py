@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import deque
 from dataclasses import dataclass
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.again import Seen
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.fingerprint import moment_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.limits import LINE, MAX_GROUPS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.performance.formats import UNITS
 
 # As the Bilingual Tutor writes it.
 PATTERN = r"慢查询检测[:：]\s*(?P<query>.+?)\s*耗时[:：]?\s*(?P<seconds>\d+(?:\.\d+)?)\s*(?:s\b|秒)"
-MAX_SEEN = 20000
 QUERY_CHARS = 200
 
 _LITERALS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -72,8 +71,7 @@ class SlowQueries:
         self._pattern, self._scale = compiled(pattern)
         self._unit = next(name for name in UNITS if name in self._pattern.groupindex)
         self._start = start
-        self._seen: set[bytes] = set()
-        self._order: deque[bytes] = deque()
+        self._seen = Seen()
         self.kinds: dict[str, Kind] = {}
         self.count = 0
         self.total = 0.0
@@ -91,7 +89,7 @@ class SlowQueries:
 
     def _take(self, line: str, match: re.Match[str]) -> None:
         moment = moment_of(line)
-        if moment is not None and (moment < self._start or self._twice(line)):
+        if moment is not None and (moment < self._start or self._seen.again(line)):
             return
         query = without_literals(match["query"])
         key = fingerprint(query)
@@ -104,14 +102,3 @@ class SlowQueries:
         kind.worst = max(kind.worst, seconds)
         self.count += 1
         self.total += seconds
-
-    def _twice(self, line: str) -> bool:
-        """Tell whether the line was read before: the application writes each of its lines into two files."""
-        digest = hashlib.sha256(line.encode("utf-8", "replace")).digest()[:12]
-        if digest in self._seen:
-            return True
-        self._seen.add(digest)
-        self._order.append(digest)
-        if len(self._order) > MAX_SEEN:
-            self._seen.discard(self._order.popleft())
-        return False
