@@ -52,8 +52,23 @@ class Lock:
         Raises Stopped when it took longer than the budget or the deadline, with nothing changed.
         """
         self._begun = None
+        script = f"BEGIN IMMEDIATE; SELECT ops_begun(); {statement}; COMMIT;"
+        return self._measured(lambda: self.connection.executescript(script))
+
+    def alone(self, statement: str, cap: float | None) -> float:
+        """Run a statement that makes its own transaction; as ``hold``, with a budget of its own."""
+        # It would wait for the lock where that cannot be told from its work.
+        self.connection.executescript("BEGIN IMMEDIATE; ROLLBACK;")
+        self._begun, budget, self.cap = time.monotonic(), self.cap, cap
         try:
-            self.connection.executescript(f"BEGIN IMMEDIATE; SELECT ops_begun(); {statement}; COMMIT;")
+            return self._measured(lambda: self.connection.execute(statement))
+        finally:
+            self.cap = budget
+
+    def _measured(self, work: Callable[[], object]) -> float:
+        """Do something that holds the lock; return for how long it did, or tell why it was interrupted."""
+        try:
+            work()
         except sqlite3.OperationalError as exc:
             self._undo()
             if "interrupted" not in str(exc):
@@ -63,24 +78,6 @@ class Lock:
             held = self._held()
             self.worst = max(self.worst, held)
             self._begun = None
-        self.committed += 1
-        return held
-
-    def alone(self, statement: str, cap: float | None) -> float:
-        """Run a statement that makes its own transaction; as ``hold``, with a budget of its own."""
-        # It would wait for the lock where that cannot be told from its work.
-        self.connection.executescript("BEGIN IMMEDIATE; ROLLBACK;")
-        self._begun, budget, self.cap = time.monotonic(), self.cap, cap
-        try:
-            self.connection.execute(statement)
-        except sqlite3.OperationalError as exc:
-            if "interrupted" not in str(exc):
-                raise
-            raise Stopped("deadline" if time.monotonic() > self.ends else "stall_reached", self._held()) from exc
-        finally:
-            held = self._held()
-            self.worst = max(self.worst, held)
-            self._begun, self.cap = None, budget
         self.committed += 1
         return held
 

@@ -68,7 +68,12 @@ def link(source: Path, target: Path) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Move a whole set to another name in the same directory; what is not there is not missed."""
-    present = inodes(source)
+    _move(source, target, inodes(source))
+    sync(source.parent)
+
+
+def _move(source: Path, target: Path, present: Inodes) -> None:
+    """Move those files of a set that are named in ``present``."""
     for suffix in DATA:
         if suffix in present:
             link(beside(source, suffix), beside(target, suffix))
@@ -79,7 +84,6 @@ def move(source: Path, target: Path) -> None:
             os.unlink(beside(source, suffix))
     if "-shm" in present:
         os.rename(beside(source, "-shm"), beside(target, "-shm"))
-    sync(source.parent)
 
 
 def replace(path: Path, aside: Path, incoming: Path) -> None:
@@ -124,15 +128,4 @@ def put_back(path: Path, aside: Path, failed: Path, old: Inodes) -> None:
 
 def _clear(path: Path, failed: Path, old: Inodes) -> None:
     """Move everything but the old set's own files away from a name."""
-    present = {suffix: number for suffix, number in inodes(path).items() if old.get(suffix) != number}
-    for suffix in DATA:
-        if suffix in present:
-            link(beside(path, suffix), beside(failed, suffix))
-    if "" in present:
-        os.rename(path, failed)
-    for suffix in COMPANIONS:
-        if suffix in present:
-            if suffix in DATA:
-                os.unlink(beside(path, suffix))
-            else:
-                os.rename(beside(path, suffix), beside(failed, suffix))
+    _move(path, failed, {suffix: number for suffix, number in inodes(path).items() if old.get(suffix) != number})
