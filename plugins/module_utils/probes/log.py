@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.defaults import filled
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs import area
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.logs.access import AccessReader
@@ -96,9 +97,7 @@ def validate(spec: Mapping[str, Any]) -> None:
 
 
 def _options(spec: Mapping[str, Any]) -> tuple[dict[str, Any], AppReader | AccessReader]:
-    opts: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        opts[name] = option.get("default") if spec.get(name) is None else spec[name]
+    opts = filled(OPTIONS, spec)
     if not opts["paths"] or not all(str(path).startswith("/") for path in opts["paths"]):
         raise OpsError(f"log: paths {opts['paths']!r}: expected absolute paths or globs")
     for name in ("first_bytes", "max_bytes"):

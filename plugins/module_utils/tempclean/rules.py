@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.defaults import filled
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.durations import seconds
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 
@@ -56,9 +57,7 @@ class Rules:
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Rules:
         """Read the options; raise OpsError for anything that could reach beyond an application's temporary files."""
-        opts: dict[str, Any] = {}
-        for name, option in OPTIONS.items():
-            opts[name] = option.get("default") if options.get(name) is None else options[name]
+        opts = filled(OPTIONS, options)
         if not opts["paths"] or not opts["patterns"] or not opts["owners"]:
             raise OpsError("paths, patterns and owners: expected at least one of each, nothing is cleaned without")
         for path in opts["paths"]:

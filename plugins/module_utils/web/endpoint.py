@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.defaults import filled
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import HIDDEN, redact, redact_url
 
@@ -64,9 +65,7 @@ class Endpoint:
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Endpoint:
         """Read one endpoint; raise OpsError for what cannot be asked."""
-        opts: dict[str, Any] = {}
-        for name, option in ENDPOINT.items():
-            opts[name] = option.get("default") if spec.get(name) is None else spec[name]
+        opts = filled(ENDPOINT, spec)
         url = str(opts["url"] or "")
         parts = split_url(url)
         if parts.username is not None or parts.password is not None:
