@@ -18,6 +18,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue impo
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.envelope import Step, findings, reached, run_envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import known, word
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import shift_at
 
 # A terminal shows this many findings of a host at the end of a run; the report has them all.
@@ -112,9 +113,15 @@ def ops_verdict(envelope: Mapping[str, Any], locale: str = "en") -> str:
     return "\n".join(lines)
 
 
+@_readable
+def ops_steps(steps: Sequence[Mapping[str, Any]], locale: str = "en") -> list[str]:
+    """Return the steps of a restore in words; see ops_steps.yml."""
+    return [word(f"step.{name}", locale) if known(f"step.{name}") else name for name in (one["step"] for one in steps)]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map names to functions."""
-        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_events, ops_reached, ops_verdict)}
+        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_events, ops_reached, ops_verdict, ops_steps)}

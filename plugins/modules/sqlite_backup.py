@@ -94,11 +94,11 @@ options:
     default: ""
   keep:
     description:
-      - Of how many days, weeks and months that have a backup to keep the newest, and of how many C(hours) to keep all of
-        them, since the backup before a change must outlive those after it. What is not given is C(hours) 48, C(daily) 30,
-        C(weekly) 12, C(monthly) 6.
-      - Never removed are the newest complete set, snapshots from the future, sets that a link other than the pointers of
-        this run names, and files this module did not make.
+      - Of how many days, weeks and months that have a backup to keep the newest, and of how many C(hours) to keep all
+        of them, since the backup before a change must outlive those after it. What is not given is C(hours) 48,
+        C(daily) 30, C(weekly) 12, C(monthly) 6.
+      - Never removed are the newest complete set, snapshots from the future, sets that a link other than the pointers
+        of this run names, and files this module did not make.
     type: dict
     default: {}
   timezone:

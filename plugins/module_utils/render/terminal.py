@@ -55,8 +55,10 @@ def render(
     run = read(envelopes)
     table = [*_header(run, locale, plain, seconds), *_findings(run, locale, plain)]
     for host, message in sorted((failed or {}).items()):
-        row = (clean(host), word("task_failed", locale), clean(message))
+        told, command = _command(message)
+        row = (clean(host), word("task_failed", locale), clean(told))
         table += [Line(text, Status.CRITICAL) for text in _row(symbol(Status.CRITICAL, plain), *row)]
+        table += [Line(clean(command))] * bool(command)
     for act in acts.read(done, locale, timezone.utc):
         text = word("comma", locale).join(act.words)
         if text and not act.error:  # an action that failed is a finding
@@ -64,6 +66,12 @@ def render(
             table += [Line(line, status) for line in _row(symbol(status, plain), act.host, act.title, text)]
     table += _healthy(run, locale, plain)
     return [Line(line.text.encode(encoding, "replace").decode(encoding), line.status) for line in table]
+
+
+def _command(message: str) -> tuple[str, str]:
+    """Take off the command that is the last line of a message: broken into columns, nobody could paste it."""
+    told, _end, last = message.rpartition("\n")
+    return (told, last) if last.startswith("ansible-playbook ") else (message, "")
 
 
 def _header(run: Run, locale: str, plain: bool, seconds: float | None) -> Iterator[Line]:

@@ -113,6 +113,20 @@ def test_the_terminal_has_it_in_a_few_lines(kind):
     assert all(len(line) <= terminal.COLUMNS for line in own)
 
 
+def test_the_actions_of_maintenance_are_in_the_order_in_which_they_ran():
+    ran = ["integrity_check", "analyze", "vacuum", "wal_checkpoint", "unheard_of"]
+    data = {"actions": {name: {"result": "done"} for name in sorted(ran)}}
+    (act,) = acts.read([{"kind": "maintenance.sqlite", "subject": "tutor1", "data": data}], "en", timezone.utc)
+    assert [row[0] for row in act.tables[0].rows] == ran
+
+
+def test_a_command_to_paste_is_not_broken_into_columns():
+    command = "ansible-playbook bilingual_tutor.ops.restore -i hosts.yml -e " + "ops_restore_snapshot=/a/b.db" * 4
+    lines = [line.text for line in terminal.render([envelope()], failed={"tutor1": f"Nothing was done:\n{command}"})]
+    assert command in lines
+    assert any("Nothing was done:" in line for line in lines)
+
+
 def test_the_words_of_an_action_are_known():
     for kind in acts.KINDS.values():
         assert known(f"act.{kind}")

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks that would do nothing say so and fail; a restore that cannot be planned is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.bilingual_tutor.ops.plugins.filter.checks import ops_steps
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = f"""
+[tutor_primary]
+alpha
+[tutor:children]
+tutor_primary
+[other]
+beta
+[all:vars]
+ansible_connection=local
+ansible_python_interpreter={sys.executable}
+ops_usage_scope=personal_learning
+"""
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Run a playbook of the collection over two hosts; return its exit status and what it printed."""
+    (tmp_path / "inventory").write_text(INVENTORY)
+    environ = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environ["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / ".tree")
+    program = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(tmp_path / "inventory")]
+    program += ["-e", f"ops_state_dir={tmp_path}/state"]
+
+    def run(name, *words):
+        command = [*program, f"bilingual_tutor.ops.{name}", *words]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["backup", "backup_verification", "daily_checks", "weekly_maintenance"])
+def test_a_limit_that_leaves_nobody_is_no_success(play, name):
+    status, text = play(name, "--limit", "beta")
+    assert status == 2
+    assert "with --limit beta" in text and "中没有主机（--limit beta）" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-e", "ops_confirm=alpha", "--limit", "beta"], "'alpha' is alpha (--limit beta): expected exactly one"),
+        (["-e", "ops_confirm=alpha,beta"], "is alpha, beta: expected exactly one"),
+        (["-e", "ops_confirm=gamma"], "「gamma」对应的主机：无"),
+    ],
+)
+def test_a_restore_is_for_one_host_that_is_there(play, words, said):
+    status, text = play("restore", "-e", "ops_restore_snapshot=/nowhere/a.db", *words)
+    assert status == 2
+    assert said in text and "Plan the restore" not in text
+
+
+def test_a_restore_asks_for_the_snapshot(play):
+    status, text = play("restore", "-e", "ops_confirm=alpha")
+    assert status == 2
+    assert "请指定快照" in text and "argument_spec_data" not in text
+
+
+def test_a_restore_that_cannot_be_planned_is_recorded(play, tmp_path):
+    where = {"ops_restore_snapshot": str(tmp_path / "gone.db"), "restore_path": str(tmp_path / "scratch.db")}
+    status, text = play("restore", "-e", json.dumps(where))
+    assert status == 2
+    assert "action.completed" in text.rpartition("PLAY RECAP")[2]
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as ledger:
+        rows = ledger.execute("SELECT kind, subject, data FROM events ORDER BY kind").fetchall()
+    assert [(kind, subject) for kind, subject, _data in rows] == [("check.run", "alpha"), ("restore.run", "alpha")]
+    assert json.loads(rows[1][2])["failed"] and "gone.db does not exist" in rows[1][2]
+    assert json.loads(rows[0][2])["phase"] == "restore"
+
+
+def test_steps_in_words():
+    steps = [{"step": "stop", "seconds": 0.1}, {"step": "fly"}]
+    assert ops_steps(steps, "zh") == ["停止服务", "fly"]
+    assert ops_steps(steps) == ["stop the service", "fly"]
