@@ -24,6 +24,7 @@ author:
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes.observes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.proving
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst).
 options:
@@ -33,35 +34,6 @@ options:
       - By its name a snapshot is compressed with gzip (C(.gz)), with zstd (C(.zst)) or not at all.
     type: path
     required: true
-  floors:
-    description:
-      - Rows that tables must have at least, by the name of the table.
-    type: dict
-    default: {}
-  queries:
-    description:
-      - Questions that the snapshot must answer rightly. They can only read, and have a minute each.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What the question is called in the checks.
-        type: str
-        required: true
-      sql:
-        description: One SELECT statement with one row of one column.
-        type: str
-        required: true
-      min:
-        description: The answer must be this number at least.
-        type: float
-      max:
-        description: The answer must be this number at most.
-        type: float
-      equals:
-        description: The answer must be this number or text.
-        type: raw
   schema_of:
     description:
       - A live database whose schema the snapshot must have. It is read as its owner and without leaving a trace.

@@ -23,6 +23,7 @@ author:
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.proving
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst), and C(litestream) for O(litestream).
 options:
@@ -91,35 +92,6 @@ options:
       - What O(confirm) must be, such as C(inventory_hostname). The host's own name without it.
     type: str
     default: ""
-  floors:
-    description:
-      - Rows that tables of the snapshot must have at least, by the name of the table.
-    type: dict
-    default: {}
-  queries:
-    description:
-      - Questions that the snapshot must answer rightly, as in M(bilingual_tutor.ops.sqlite_backup_verify).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: What the question is called in the checks.
-        type: str
-        required: true
-      sql:
-        description: One SELECT statement with one row of one column.
-        type: str
-        required: true
-      min:
-        description: The answer must be this number at least.
-        type: float
-      max:
-        description: The answer must be this number at most.
-        type: float
-      equals:
-        description: The answer must be this number or text.
-        type: raw
   shrinking:
     description:
       - Tables in which the application deletes rows when it starts, such as expired sessions. They may have fewer rows
