@@ -18,7 +18,7 @@ def test_four_runs(run_module, database: Path, place: Path) -> None:
     dest.mkdir()
 
     def backup(check: bool = False) -> dict:
-        options = {"_ansible_check_mode": check, "_ansible_diff": True}
+        options = {"keep": {"hours": 0}, "_ansible_check_mode": check, "_ansible_diff": True}
         return run_module("sqlite_backup", path=str(database), dest=str(dest), **options)
 
     def shape(text: str) -> str:
