@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.checkpoint import empty_log
@@ -79,7 +78,9 @@ def vacuum(work: Work) -> Result:
         )
     if work.plan:
         return Result("planned", "vacuum_planned", params, changed=True, stall=cost)
-    os.environ["SQLITE_TMPDIR"] = there.temp
+    # The variable SQLITE_TMPDIR is read once, when a process first uses SQLite; this holds for our child alone.
+    quoted = there.temp.replace("'", "''")
+    work.connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
     return _vacuum(work, params)
 
 

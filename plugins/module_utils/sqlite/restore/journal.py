@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,8 @@ class Journal:
         return beside(self.path, f".failed-restore-{self.run_id}")
 
     def write(self, state: str) -> None:
-        """Write down what comes next; on disk when it returns. Raises OpsError."""
-        self.state = state
-        data = {"schema": SCHEMA, **asdict(self), "path": str(self.path)}
+        """Write down what comes next; on disk when it returns. Raises OpsError, and the state is what it was."""
+        data = {"schema": SCHEMA, **asdict(self), "path": str(self.path), "state": state}
         partial = beside(self.file, ".partial")
         try:
             remove(partial)
@@ -89,10 +89,13 @@ class Journal:
             os.rename(partial, self.file)
             sync(self.file.parent)
         except OSError as exc:
+            with suppress(OSError):
+                remove(partial)
             raise OpsError(
                 f"{self.file} cannot be written: {exc.strerror}; expected a directory that can be written and has room, "
                 "since a restore keeps its journal beside the database"
             ) from exc
+        self.state = state
 
     def remove(self) -> None:
         """End the restore: nothing is left for a later run to do."""

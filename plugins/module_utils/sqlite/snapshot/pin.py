@@ -134,6 +134,24 @@ def why_not(database: str, error: str) -> str:
             f"{database} is locked by {who}: expected to be let in. Wait until it ends, or end it "
             "if it is a forgotten shell"
         )
+    state = _cannot_be_written(database)
+    if state:
+        return (
+            f"{database} is on a file system that is {state} ({last}): expected room for {os.path.basename(database)}-shm, "
+            "without which a database in WAL mode cannot be read. Copy it with its -wal, if it has one, to another disk and "
+            "back it up there"
+        )
     return (
         f"{database} cannot be read ({last}): expected a database its owner can open. Is its directory writable for it?"
     )
+
+
+def _cannot_be_written(database: str) -> str:
+    """Say what is wrong with the file system of a database, nothing when it can be written."""
+    try:
+        seen = os.statvfs(database)
+    except OSError:
+        return ""
+    if seen.f_flag & os.ST_RDONLY:
+        return "read-only"
+    return "" if seen.f_bavail else "full"

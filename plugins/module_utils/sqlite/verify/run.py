@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.age import judge_age
@@ -53,18 +54,29 @@ def verify(
         path = resolve(case)
         if path is not None:
             verdict.path = path
-            before = os.stat(path)
-            judge_manifest(case, path, manifest_needed)
-            if verdict.manifest and verdict.manifest.kind == "files" and not stage:
-                prove_entries(case, path, verdict.manifest.entries)
-            else:
-                database = lay_out(case, path, stage, cleaning)
-                if database is not None:
-                    judge_contents(case, database)
-            judge_unchanged(case, path, before)
-            if verdict.manifest:
-                judge_age(case, verdict.manifest)
+            try:
+                _judge(case, path, stage, manifest_needed, cleaning)
+            except FileNotFoundError as exc:
+                if exc.filename != str(path):
+                    raise
+                # The retention of a backup removes snapshots, also those that somebody reads.
+                case.find("snapshot.file", Status.UNKNOWN, "snapshot.file_changed", name=path.name)
     verdict.seconds["total"] = round(time.monotonic() - started, 3)
     for check in verdict.checks:
         check.item = check.item or spec["path"]
     return verdict
+
+
+def _judge(case: Case, path: Path, stage: Path | None, manifest_needed: bool, cleaning: ExitStack) -> None:
+    verdict = case.verdict
+    before = os.stat(path)
+    judge_manifest(case, path, manifest_needed)
+    if verdict.manifest and verdict.manifest.kind == "files" and not stage:
+        prove_entries(case, path, verdict.manifest.entries)
+    else:
+        database = lay_out(case, path, stage, cleaning)
+        if database is not None:
+            judge_contents(case, database)
+    judge_unchanged(case, path, before)
+    if verdict.manifest:
+        judge_age(case, verdict.manifest)
