@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.filter.checks import ops_steps
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = f"""
@@ -76,16 +78,45 @@ def test_a_restore_asks_for_the_snapshot(play):
     assert "请指定快照" in text and "argument_spec_data" not in text
 
 
-def test_a_restore_that_cannot_be_planned_is_recorded(play, tmp_path):
+@pytest.mark.parametrize(
+    ("way", "found", "said"),
+    [
+        ({}, "action.completed", "gone.db does not exist"),
+        ({"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}, "host.reachable", "refused"),
+    ],
+)
+def test_a_restore_that_cannot_be_planned_is_recorded(play, tmp_path, way, found, said):
     where = {"ops_restore_snapshot": str(tmp_path / "gone.db"), "restore_path": str(tmp_path / "scratch.db")}
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "alpha.json").write_text(json.dumps(way))
     status, text = play("restore", "-e", json.dumps(where))
     assert status == 2
-    assert "action.completed" in text.rpartition("PLAY RECAP")[2]
+    assert found in text.rpartition("PLAY RECAP")[2] and "Finalization of task args" not in text
     with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as ledger:
         rows = ledger.execute("SELECT kind, subject, data FROM events ORDER BY kind").fetchall()
     assert [(kind, subject) for kind, subject, _data in rows] == [("check.run", "alpha"), ("restore.run", "alpha")]
-    assert json.loads(rows[1][2])["failed"] and "gone.db does not exist" in rows[1][2]
+    assert said in rows[1][2]
     assert json.loads(rows[0][2])["phase"] == "restore"
+
+
+@pytest.mark.parametrize(("locale", "said"), [("en", "may be replaced yet"), ("zh", "数据库仍可能被替换")])
+def test_a_restore_that_meets_itself_does_not_say_that_nothing_was_replaced(tmp_path, locale, said):
+    # What a module says that Ansible started again after a broken connection, while the first one is at work.
+    with locked(str(tmp_path), "a restore"), pytest.raises(OpsError) as met, locked(str(tmp_path), "a restore"):
+        pass
+    tell = {"ansible.builtin.debug": {"msg": f"{{{{ __restore_failed.{locale} }}}}"}}
+    known = {"__restore_done": {"failed": True, "msg": str(met.value), "undone": False, "previous_path": ""}}
+    files = [str(ROOT / "roles" / "restore" / "vars" / "main.yml")]
+    (tmp_path / "play.yml").write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "vars_files": files, "vars": known, "tasks": [tell]}])
+    )
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, "-i", "localhost,", str(tmp_path / "play.yml")],
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert said in " ".join(done.stdout.split()), done.stdout + done.stderr
+    assert "nothing had been replaced" not in done.stdout and "数据库未被替换" not in done.stdout
 
 
 def test_steps_in_words():
