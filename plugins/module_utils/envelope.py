@@ -47,7 +47,7 @@ ACTIONS = Area(
     "action",
     rules={
         "action.completed": Rule(
-            title=Text("Action completed", "操作已完成"),
+            title=Text("Outcome of the action", "操作结果"),
             fix=Text(
                 "The message says what was seen and what was expected. Put that right, then run the same playbook again: "
                 "an action that was interrupted cleans up after itself at its next run.",

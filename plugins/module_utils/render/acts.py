@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from pathlib import PurePath
 from typing import Any
@@ -78,7 +78,10 @@ def _acts(event: Data, words: _Words) -> Iterator[Act]:
     for data in results(event):
         if data.get("failed") or data.get("unreachable") or data.get("timedout"):
             what = clean(data.get("what", ""), NAME_CHARS)
-            yield Act(host, title, error=f"{what}: {clean(data.get('msg', ''))}")
+            error = f"{what}: {clean(data.get('msg', ''))}"
+            # Where the data is now is what a restore that failed is read for.
+            act = words.restore(host, title, data) if event["kind"] == "restore.run" else Act(host, title)
+            yield replace(act, error=error, words=[])
         else:
             good.append(data)
     if good and event["kind"] == "backup.verify":

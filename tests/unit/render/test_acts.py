@@ -120,6 +120,14 @@ def test_the_actions_of_maintenance_are_in_the_order_in_which_they_ran():
     assert [row[0] for row in act.tables[0].rows] == ran
 
 
+def test_a_restore_that_failed_says_where_the_data_is():
+    data = {"failed": True, "msg": "not healthy", "failed_path": "/srv/a.failed", "previous_path": "/srv/a.before"}
+    done = [{"kind": "restore.run", "subject": "tutor1", "data": {**data, "steps": [{"step": "undo", "seconds": 2.8}]}}]
+    text = markdown.render([envelope()], "zh", done=done).replace("\\", "")
+    for expected in ("not healthy", "/srv/a.failed", "/srv/a.before", "放回原数据库"):
+        assert expected in text and expected in page(done, "zh")
+
+
 def test_a_command_to_paste_is_not_broken_into_columns():
     command = "ansible-playbook bilingual_tutor.ops.restore -i hosts.yml -e " + "ops_restore_snapshot=/a/b.db" * 4
     lines = [line.text for line in terminal.render([envelope()], failed={"tutor1": f"Nothing was done:\n{command}"})]

@@ -27,7 +27,7 @@ AREA = Area(
             source="sessions and accounts are kept in the memory of the application",
         ),
         "restore.served": Rule(
-            title=Text("The service serves the restored database", "服务已使用恢复后的数据库"),
+            title=Text("Service after the restore", "恢复后的服务"),
             fix=Text(
                 "`systemctl status` and the journal of the service tell why; the former database is back, restore again when "
                 "the cause is gone.",
