@@ -56,6 +56,10 @@ AREA = Area(
         "offsite.check_ok": Text("{how} found nothing wrong", "{how} 未发现问题"),
         "offsite.check_bad": Text("{how} found: {first}", "{how} 发现：{first}"),
         "offsite.check_off": Text("not asked for", "未要求检查"),
+        "offsite.future": Text(
+            "the newest is {ahead:.1f} h from the future: {name}; see the clock",
+            "最新一份的时间比现在晚 {ahead:.1f} 小时：{name}，请检查时钟",
+        ),
         "offsite.newest": Text("the newest is {value:.1f} h old: {name}", "最新一份距今 {value:.1f} 小时：{name}"),
     },
 )

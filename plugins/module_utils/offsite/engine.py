@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import Output
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.snapshots import Snapshot
 
 _PLAIN = re.compile(r"[^\s'\"\\]+")
+# Both tools end with a line that says nothing ("rsync error: unexplained error"); the reason is in one before it.
+_REASON = re.compile(
+    "No space left|Read-only file system|No such file|Permission denied|Connection (?:refused|timed out|reset)|"
+    "Host key verification failed|Could not resolve|No route to host|Network is unreachable|does not exist"
+)
 
 
 @dataclass
@@ -61,3 +67,9 @@ def ssh_command(key: str, known_hosts: str, port: int) -> str:
         words += [option, value] if value else []
     words += ["-p", str(port)] if port else []
     return " ".join(words)
+
+
+def reason(output: Output) -> str:
+    """Return the line in which a tool says why it failed, its last one if none does."""
+    lines = [line.strip() for line in output.stderr.splitlines() if _REASON.search(line)]
+    return lines[0] if lines else output.complaint

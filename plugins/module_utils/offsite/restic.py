@@ -18,7 +18,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import Output, run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.engine import Verdict, ssh_command
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.engine import Verdict, reason, ssh_command
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.snapshots import Snapshot
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import redact, redact_url
@@ -45,6 +45,7 @@ class Restic:
             "RESTIC_PROGRESS_FPS": "0.01",
         }
         self._ssh = _sftp_words(options)
+        self._unlocked = False
 
     def _run(self, *words: str) -> Output:
         argv = [PROGRAM, *self._ssh, *words]
@@ -53,8 +54,19 @@ class Restic:
     def _ask(self, *words: str) -> str:
         output = self._run(*words)
         if output.rc:
-            raise OpsError(f"restic {words[0]} at {self.where}: {redact(output.complaint)}. {_advice(output.stderr)}")
+            raise OpsError(f"restic {words[0]} at {self.where}: {redact(reason(output))}. {_advice(output.stderr)}")
+        if skipped := [line for line in output.stderr.splitlines() if "does not exist, skipping" in line]:
+            raise OpsError(
+                f"restic {words[0]} left something out: {redact(skipped[0].strip())}. Expected the snapshots to stay while "
+                "they are copied; run it again"
+            )
         return output.stdout
+
+    def _unlock(self) -> None:
+        """Remove, once, the locks of processes of this host that are gone, such as a killed run of this."""
+        if not self._unlocked:
+            self._run("unlock")
+        self._unlocked = True
 
     def exists(self) -> bool:
         """Tell whether there is a repository that this password opens."""
@@ -83,7 +95,7 @@ class Restic:
 
     def copy(self, snapshots: Sequence[Snapshot]) -> str:
         """Copy all of them into one restic snapshot; what is there already costs nothing."""
-        self._run("unlock")  # removes only the locks of processes that are gone, such as a killed run of this
+        self._unlock()
         text = self._ask("backup", "--json", "--host", self.host, "--tag", TAG, "--", *self._paths(snapshots))
         for line in text.splitlines():
             told = json.loads(line) if line.startswith("{") else {}
@@ -93,6 +105,7 @@ class Restic:
 
     def check(self, snapshots: Sequence[Snapshot], read_data: str) -> Verdict:
         """Let restic check its structure, and with ``read_data`` (a share such as 5%) the data itself."""
+        self._unlock()
         output = self._run("check", *([f"--read-data-subset={read_data}"] if read_data else []))
         how = "restic check" + (f" ({read_data})" if read_data else "")
         if not output.rc:
@@ -105,6 +118,8 @@ class Restic:
         """Remove what is beyond the policy. Grouped by host and tag: the paths are other ones each day."""
         if not self._keep:
             return []
+        if not rehearse:
+            self._unlock()
         words = ["--json", "--host", self.host, "--tag", TAG, "--group-by", "host,tags", *self._keep]
         text = self._ask("forget", *words, "--dry-run" if rehearse else "--prune")
         groups = json.loads(next((line for line in text.splitlines() if line.startswith("[")), "[]"))

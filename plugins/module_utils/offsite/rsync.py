@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.engine import Verdict, ssh_command
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.engine import Verdict, reason, ssh_command
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite.snapshots import Snapshot
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.redact import redact
@@ -45,7 +45,7 @@ class Rsync:
         argv += ["-e", self._ssh, "--", self.directory, self.where]
         output = run(argv, max(0.1, self._deadline.remaining()), stdin="\0".join(names))
         if output.rc:
-            raise OpsError(f"rsync to {self.where}: {redact(output.complaint)}. {_advice(output.stderr)}")
+            raise OpsError(f"rsync to {self.where}: {redact(reason(output))}. {_advice(output.stderr)}")
         items = (_ITEM.fullmatch(line) for line in output.stdout.splitlines())
         return {item["name"]: item["what"].strip() for item in items if item}
 
@@ -57,10 +57,17 @@ class Rsync:
         """Nothing is made there: a path with a mistake in it would become a directory."""
 
     def missing(self, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
-        """Compare sizes and times."""
+        """Compare sizes and times; raises OpsError where there is no such directory, which rsync would make."""
+        self._listed()
         names = [name for one in snapshots for name in (one.name, one.manifest)]
         sent = {name for name, what in self._run(names, "-n").items() if what[0] in "<>"}
         return [one for one in snapshots if sent & {one.name, one.manifest}]
+
+    def _listed(self) -> None:
+        argv = ["rsync", f"--timeout={SILENT_SECONDS}", "--list-only", "--dirs", "-e", self._ssh, "--", self.where]
+        output = run(argv, max(0.1, self._deadline.remaining()))
+        if output.rc:
+            raise OpsError(f"rsync to {self.where}: {redact(reason(output))}. {_advice(output.stderr)}")
 
     def rehearse(self, snapshots: Sequence[Snapshot]) -> None:
         """Comparing was all there is to rehearse."""

@@ -24,6 +24,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import listed, size
 
+# Clocks of two hosts differ by seconds; more is a wrong one, and its snapshot would look fresh until that time has come.
+FUTURE_HOURS = 1 / 60
+
 
 def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str, Any]:
     """Copy what is not there yet; return the module's result. Raises OpsError when it could not be done."""
@@ -130,7 +133,11 @@ def _judge(
     there = [one for one in snapshots if not plan or one not in missing]
     if there:
         newest = max(there, key=lambda one: one.made)
-        hours = max(0.0, time.time() - newest.made) / 3600
+        hours = (time.time() - newest.made) / 3600
+        if hours < -FUTURE_HOURS:
+            yield say.find("offsite.age", Status.WARNING, "offsite.future", where, name=newest.name, ahead=-hours)
+            return
+        hours = max(0.0, hours)
         yield say.measure("offsite.age", hours, "offsite.newest", where, name=newest.name)
 
 
