@@ -131,8 +131,11 @@ SANITY = (
 )
 VENV = ("{venv}/bin/uv", "venv", "-q", "--allow-existing", "--seed", "-p")
 INSTALL = ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/python", "-r")
-PYTEST = ("{bin}/python", "-m", "pytest", "-q")
+PYTEST = ("{bin}/python", "-m", "pytest", "-q", "-rs")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
+# The folders of tests/integration, in two stages.
+INTEGRATION = tuple(f"tests/integration/{name}" for name in ("demo", "offsite", "progress", "redis", "weekly"))
+UNDER_LOAD = tuple(f"tests/integration/{name}" for name in ("maintenance", "sqlite"))
 
 STAGES = [
     Stage("ruff check", "lint", (("{bin}/ruff", "check", "."),)),
@@ -217,7 +220,9 @@ STAGES = [
     ),
     Stage("docs", "docs", (("tools/docs.sh", "{scratch}/docs"),), env={"VENV": "{venv}"}),
     Stage("package", "package", ((*PYTEST, "tests/package"),)),
-    Stage("integration", "integration", ((*PYTEST, *PARALLEL, "tests/integration"),)),
+    Stage("integration", "integration", ((*PYTEST, *PARALLEL, *INTEGRATION),)),
+    # Stalls of writers are measured, and processes killed at moments that depend on how long things take.
+    Stage("integration load", "integration", ((*PYTEST, *PARALLEL, *UNDER_LOAD),), alone=True, limit=900),
     Stage(
         "demo",
         "demo",
@@ -288,7 +293,10 @@ def judge(stage: Stage, code: int, log: Path) -> tuple[str, str]:
     if NOTHING_TESTED in text:
         return "failed", "ansible-test skipped every target"
     counted = re.findall(r"^(?:=* )?(\d+ passed[^\n=]*?)(?: in [\d.:]+s?.*)?(?: =*)?$", text, re.MULTILINE)
-    return "passed", counted[-1].strip() if counted else ""
+    # A line of pytest -rs: SKIPPED [2] tests/unit/test_x.py:7: the reason
+    reasons = dict.fromkeys(re.findall(r"^SKIPPED \[\d+\] \S+: (.+)$", text, re.MULTILINE))
+    told = f" ({'; '.join(reasons)})" if reasons else ""
+    return "passed", (counted[-1].strip() if counted else "") + told
 
 
 def execute(words: list[str], where: Path, env: dict[str, str], out: IO[str], limit: float) -> int:

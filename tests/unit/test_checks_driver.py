@@ -53,6 +53,11 @@ def outcomes(checks, *stages, workers=2):
     [
         ("echo '===== 12 passed, 3 skipped in 4.56s ====='", "passed", "12 passed, 3 skipped"),
         ("echo '313 passed in 63.01s (0:01:03)'", "passed", "313 passed"),
+        (
+            "echo 'SKIPPED [2] tests/a.py:7: needs root'; echo 'SKIPPED [1] tests/b.py:9: no restic'; echo '4 passed, 3 skipped'",
+            "passed",
+            "4 passed, 3 skipped (needs root; no restic)",
+        ),
         ("true", "passed", ""),
         ("exit 3", "failed", "exit 3"),
         ("kill -9 $$", "failed", "signal 9"),
@@ -155,6 +160,18 @@ def test_needed_stages_come_along(checks):
     assert checks.select([]) == checks.STAGES
     with pytest.raises(SystemExit, match="no stage or group nonsense"):
         checks.select(["nonsense"])
+
+
+def test_every_folder_of_tests_is_run_once(checks):
+    words = [word for stage in checks.STAGES for command in stage.commands for word in command]
+    for folder in (ROOT / "tests" / "integration").iterdir():
+        if any(folder.glob("test_*.py")):
+            assert words.count(f"tests/integration/{folder.name}") == 1, folder.name
+    for name in ("lab", "package"):
+        assert words.count(f"tests/{name}") == 1
+    assert words.count("tests/unit") == 3, "on this core, the newest and a target's oldest Python"
+    named = [word for word in words if word.startswith("tests/") and "." not in word]
+    assert all((ROOT / word).is_dir() for word in named)
 
 
 def test_every_name_that_is_waited_for_exists(checks):
