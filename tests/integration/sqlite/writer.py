@@ -24,31 +24,59 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "standin/application"))
+
+from bilingual_tutor.storage.database import SCHEMA
+
+# Table and columns, rows for each word, and the values of row ``i``.
+ROWS = (
+    (
+        "vocabulary (word, reading, meaning, example_sentence, language, level, category, created_at)",
+        1.0,
+        "hex(randomblob(5)), hex(randomblob(6)), hex(randomblob(5)), hex(randomblob(20)), 'english', 'CET-' || (i % 3 + 4), "
+        "'word', datetime(1700000000 + i, 'unixepoch')",
+    ),
+    (
+        "learning_records (user_id, item_id, item_type, learn_count, correct_count, last_review_date, next_review_date,"
+        " memory_strength, mastery_level, created_at)",
+        3.0,
+        "'learner-' || (i * 7919 % 997), i, 'vocabulary', i % 9, i % 5, datetime(1700000000 + i, 'unixepoch'), "
+        "datetime(1700600000 + i, 'unixepoch'), 0.5, i % 6, datetime(1700000000 + i, 'unixepoch')",
+    ),
+    (
+        "audio_files (vocabulary_id, file_path, file_size)",
+        0.2,
+        "abs(random()) % :words + 1, 'audio/' || hex(randomblob(6)) || '.mp3', 4000 + i % 9000",
+    ),
+    (
+        "content (title, body, content_type, language, level, created_at)",
+        0.05,
+        "'text ' || i, hex(randomblob(400)), 'reading', 'english', 'CET-' || (i % 3 + 4), "
+        "datetime(1700000000 + i, 'unixepoch')",
+    ),
+)
+
 
 def make(path: Path, megabytes: float) -> None:
-    """Make a database of about that size, with indexes and references, in WAL mode."""
-    words = int(megabytes * 1650)
+    """Make a database of about that size: the application's tables and indexes, small rows, in WAL mode."""
+    words = int(megabytes * 1050)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -65536")
-        connection.execute("CREATE TABLE vocabulary (id INTEGER PRIMARY KEY, word TEXT, body TEXT, created_at TEXT)")
-        connection.execute(
-            "CREATE TABLE reviews (id INTEGER PRIMARY KEY, word INTEGER REFERENCES vocabulary (id), created_at TEXT)"
-        )
+        # Words come in no order, so their index is written all over.
+        connection.execute("PRAGMA cache_size = -1000000")
+        connection.executescript(SCHEMA)
         connection.execute("CREATE TABLE ledger (n INTEGER PRIMARY KEY, amount INTEGER)")
         connection.execute("CREATE TABLE total (id INTEGER PRIMARY KEY, n INTEGER, amount INTEGER)")
         connection.execute("BEGIN")
         connection.execute("INSERT INTO total VALUES (1, 0, 0)")
-        connection.execute(
-            "INSERT INTO vocabulary (word, body, created_at) WITH RECURSIVE k (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k "
-            "WHERE i < ?) SELECT hex(randomblob(10)), hex(randomblob(200)), datetime(1700000000 + i, 'unixepoch') FROM k",
-            (words,),
-        )
-        connection.execute("INSERT INTO reviews (word, created_at) SELECT id, created_at FROM vocabulary")
+        for into, share, values in ROWS:
+            connection.execute(
+                f"INSERT INTO {into} WITH RECURSIVE k (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < :count) "
+                f"SELECT {values} FROM k",
+                {"count": int(words * share), "words": words},
+            )
         connection.execute("COMMIT")
-        connection.execute("CREATE INDEX words ON vocabulary (word)")
-        connection.execute("CREATE INDEX reviewed ON reviews (word)")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -73,12 +101,16 @@ def write(path: Path, rate: float) -> None:
         connection.execute("INSERT INTO ledger VALUES (?, ?)", (number, amount))
         connection.execute("UPDATE total SET n = n + 1, amount = amount + ?", (amount,))
         connection.execute(
-            "UPDATE vocabulary SET word = hex(randomblob(10)) WHERE id = ?", (chance.randrange(1, words + 1),)
+            "UPDATE vocabulary SET word = hex(randomblob(5)) WHERE id = ?", (chance.randrange(1, words + 1),)
         )
         if number % 50 == 0:
-            connection.execute("INSERT INTO reviews (word) SELECT id FROM vocabulary ORDER BY id LIMIT 500")
+            connection.execute(
+                "INSERT INTO learning_records (user_id, item_id, item_type) SELECT 'writer-' || ?, id, 'vocabulary' FROM"
+                " vocabulary ORDER BY id LIMIT 200",
+                (number,),
+            )
         elif number % 50 == 25:
-            connection.execute("DELETE FROM reviews WHERE id > (SELECT max(id) - 400 FROM reviews)")
+            connection.execute("DELETE FROM learning_records WHERE id > (SELECT max(id) - 150 FROM learning_records)")
         connection.execute("COMMIT")
         struct.pack_into("=Q", shared, 0, number)
         took.append(1000 * (time.monotonic() - begin))

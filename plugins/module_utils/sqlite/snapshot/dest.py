@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ MODE = 0o640
 DIRECTORY_MODE = 0o750
 # Manifests, the file system's own records, and that the disk is not left without a byte.
 MARGIN_BYTES = 16 << 20
+# A file system frees a gigabyte in one transaction and tells the disk so (discard): each fsync of the application waited
+# for it, 165 ms where 32 MiB took 30.
+FREED_AT_ONCE = 32 << 20
 
 
 class Destination:
@@ -67,10 +71,22 @@ class Destination:
         """Rename, over a link or nothing; names of files are chosen so that they are free."""
         os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
-    def remove(self, name: str) -> None:
-        """Remove a name if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self.descriptor)
+    def remove(self, name: str, opened: int | None = None) -> None:
+        """Remove a name if it is there; the space of a large file is freed in steps, after it has lost its name.
+
+        ``opened`` is our own descriptor of it, if there is one.
+        """
+        with contextlib.ExitStack() as stack:
+            seen = self.stat(name)
+            large = seen is not None and stat.S_ISREG(seen.st_mode) and seen.st_size > FREED_AT_ONCE
+            if large and opened is None:
+                with contextlib.suppress(OSError):
+                    opened = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.descriptor)
+                    stack.callback(os.close, opened)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self.descriptor)
+            if large and opened is not None:
+                _free_in_steps(opened)
 
     def link(self, pointer: str, name: str) -> None:
         """Point a symbolic link to a name, in one step: there is no moment without it."""
@@ -114,6 +130,21 @@ class Destination:
                 "nothing was written and nothing removed"
             )
         return free
+
+
+def _free_in_steps(descriptor: int) -> None:
+    """Free what a file without a name holds, unless it has another name or somebody is reading it."""
+    seen = os.fstat(descriptor)
+    if seen.st_nlink:
+        return
+    # What cannot be done in steps is done by closing it.
+    with contextlib.suppress(OSError):
+        # The kernel grants it only while nobody else has the file open, and without a name nobody can open it later.
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        for left in range((seen.st_size - 1) // FREED_AT_ONCE * FREED_AT_ONCE, -1, -FREED_AT_ONCE):
+            os.ftruncate(descriptor, left)
+            os.fsync(descriptor)
 
 
 @contextlib.contextmanager

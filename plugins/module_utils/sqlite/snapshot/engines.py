@@ -44,11 +44,10 @@ API_CACHE_MIB = 16
 
 @dataclass(frozen=True)
 class Copied:
-    """How a copy was made; ``sha256`` is empty when the engine did not hash on the way."""
+    """How a copy was made."""
 
     engine: str
     journal_mode: str
-    sha256: str = ""
 
 
 def copy(target: Target, engine: str, out: int, place: str, deadline: Deadline, tell: Tell) -> Copied:
@@ -82,7 +81,7 @@ def _pinned_copy(target: Target, out: int, deadline: Deadline, tell: Tell) -> Co
             line = outcome.error.strip().splitlines()[-1]
             kind, _colon, text = line.partition(": ")
             raise (_NotTrusted if kind.endswith("Untrusted") else OpsError)(_said(kind, text, target.path))
-    return Copied("pinned_copy", pinned.journal_mode, outcome.value["sha256"])
+    return Copied("pinned_copy", pinned.journal_mode)
 
 
 def late(path: str, seconds: float) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -19,7 +20,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import PARTIAL, Manifest, sha256
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import Proof, prove
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import NICE, Proof, prove
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.compress import (
     compress,
     unpacked_sha256,
@@ -55,7 +56,8 @@ def make_database(
 ) -> Database:
     """Copy one live database and prove the copy; raise OpsError or OSError when that cannot be done.
 
-    The fsync, the hash and the compression run beside the proof: the integrity check is bound to one core.
+    The fsync, the hash and the compression run beside the proof: the integrity check is bound to one core. So the hash is
+    that of the very file that is proved, and the copy need not wait for it.
     """
     method, level = options["compress"], options["verify"]
     plain = f"{stem}_{stamp}{DATABASE}"
@@ -67,16 +69,14 @@ def make_database(
         begin = time.monotonic()
         copied = copy(target, options["engine"], out, str(dest.place(plain + PARTIAL)), deadline, tell)
         made.seconds["copy"] = round(time.monotonic() - begin, 3)
-        work: list[Callable[[], Any]] = [lambda: _synced(out)]
-        if not copied.sha256:
-            work.append(lambda: sha256(dest.place(plain + PARTIAL)))
+        work: list[Callable[[], Any]] = [lambda: _synced(out), lambda: _hashed(dest.place(plain + PARTIAL))]
         if method != "none":
             packed = dest.make(made.partial)
             stack.callback(os.close, packed)
             told = tell if level == "none" else silent
             work[0] = lambda: {**compress(out, packed, method, told), "synced": _synced(packed)}
         made.proof, answers = _beside(work, lambda: prove(dest.place(plain + PARTIAL), deadline, tell, level), deadline)
-        known = copied.sha256 or answers[1]
+        known = answers[1]
         made.facts = _facts(made.proof, copied, known, os.fstat(out).st_size, level)
         if method != "none":
             made.facts.update(compress=method, sha256=answers[0]["sha256"], bytes=answers[0]["bytes"])
@@ -84,10 +84,10 @@ def make_database(
                 _read_back(packed, method, known, deadline)
         made.seconds["verify"] = round(time.monotonic() - begin - made.seconds["copy"], 3)
         if method != "none" and made.proof.integrity in (["ok"], []):
-            dest.remove(plain + PARTIAL)
+            dest.remove(plain + PARTIAL, out)
         elif method != "none":
             # What is not good is looked at as it is.
-            dest.remove(made.partial)
+            dest.remove(made.partial, packed)
             made.partial, made.name = plain + PARTIAL, plain
     return made
 
@@ -146,6 +146,12 @@ def _tools() -> dict[str, str]:
 def _synced(descriptor: int) -> bool:
     os.fsync(descriptor)
     return True
+
+
+def _hashed(path: Path) -> str:
+    """Hash behind the application, as all of the proof."""
+    os.nice(NICE)
+    return sha256(path)
 
 
 def _beside(work: list[Callable[[], Any]], proof: Callable[[], Proof], deadline: Deadline) -> tuple[Proof, list[Any]]:
