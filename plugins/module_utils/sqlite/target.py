@@ -87,7 +87,9 @@ def _whole(path: str, real: str) -> Header:
     try:
         header = read_header(real)
     except OSError as exc:
-        raise OpsError(f"{path} cannot be read: {exc.strerror}; expected to run as root or as its owner") from exc
+        raise OpsError(
+            f"{path} cannot be read: {exc.strerror}; expected to run as root or as its owner (become: true)"
+        ) from exc
     if header.size == 0:
         raise OpsError(
             f"{path} has 0 bytes: expected a database. An application that recreates it calls itself healthy"
@@ -133,7 +135,7 @@ def _in_use(options: Mapping[str, Any], real: str, seen: os.stat_result) -> Serv
     if not service.processes:
         raise OpsError(
             f"{asked} has no process, so nothing proves that it uses {real}: expected it to run. Start it, or leave service "
-            "and pidfile empty if you know the file is the right one"
+            "and pidfile empty if you know the file is the right one (with a playbook: -e tutor_service=)"
         )
     found = usage(seen, [one.pid for one in service.processes])
     if not found.by:

@@ -350,6 +350,14 @@ def test_the_clock_was_stepped_back(backup: Backup, dest: Path) -> None:
     assert os.readlink(dest / POINTER) == new
 
 
+def test_an_application_that_is_down_is_told_with_the_way_around(backup: Backup, place: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (place / "app.pid").write_text(f"{gone.pid}\n")
+    result = backup(pidfile=str(place / "app.pid"))
+    assert result["failed"] and "-e tutor_service=" in result["msg"], result["msg"]
+
+
 def test_two_in_one_second(database: Path, dest: Path) -> None:
 
     options = defaults(database, dest)
