@@ -3,13 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure backups of a database beside the usual ways to copy one, alone and while another process commits.
 
-All ways run in turn, so that a change of the machine's mood meets all of them. ``copy`` is until the file is there, with
-its sha256 for the engines of this collection that compute it on the way; ``on disk`` is with the fsync, for ``cp`` with
-``sync FILE``. A copy counts when it is the state of one commit (tests/integration/sqlite/writer.py) and quick_check says
-ok. Beside a writer the slowest commit during each way is told; each way has a writer of its own.
+The database has the application's tables and indexes with small rows (tests/integration/sqlite/writer.py): as many index
+entries as make PRAGMA integrity_check take long.
 
-Then whole backups beside a writer (``--runs``), with their memory: the proportional set size of all their processes.
-And a whole backup with its full check against PRAGMA integrity_check alone, with the same cache and niceness.
+All ways run in turn, so that a change of the machine's mood meets all of them. ``copy`` is until the file is there, ``on
+disk`` is with the fsync, for ``cp`` with ``sync FILE``; ``cold`` is with the database dropped from the page cache before.
+The sha256 belongs to the proof, beside the check. A copy counts when it is the state of one commit and quick_check says
+ok. Beside a writer the slowest commit during each way is told; each way has a writer of its own, and ``nothing`` is a
+writer alone for as long: what is slower than that is ours.
+
+Then whole backups beside a writer (``--runs``), each of which removes its predecessor, with their memory (the proportional
+set size of all their processes), and a writer alone for as long. And backups with their full check against PRAGMA
+integrity_check alone, with the same cache and niceness: as the function in a process that is there, and as the module.
 Absolute times depend on the machine, ratios less. All samples are in .bench/backup.json.
 """
 
@@ -28,6 +33,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
@@ -43,12 +49,17 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline  # noqa: E402
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import silent  # noqa: E402
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.prove import CACHE_MIB, NICE  # noqa: E402
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.backup import OPTIONS, run  # noqa: E402
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.engines import copy  # noqa: E402
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target import find_target  # noqa: E402
 
 LATEST = ROOT / ".bench/backup.json"
 # The online backup starts over at each commit of another process; nobody needs to wait for that longer.
 LIMIT = 20.0
+# How long a writer alone is looked at for each table; for whole backups it is as long as those took.
+ALONE = 2.0
+# Each backup removes the one before it.
+ONE = {"keep": {"hours": 0}}
 MODULE = """
 import json, sys
 from ansible.module_utils.testing import patch_module_args
@@ -96,7 +107,7 @@ def by_engine(engine: str) -> Callable[[Path, Path], None]:
 
 WAYS: dict[str, Callable[[Path, Path], None]] = {
     "cp": by_cp,
-    "pinned_copy + sha256": by_engine("pinned_copy"),
+    "pinned_copy": by_engine("pinned_copy"),
     "pinned_api": by_engine("pinned_api"),
     "vacuum_into": by_engine("vacuum_into"),
     "sqlite3 .backup": by_shell(".timeout 10000", ".backup '{}'"),
@@ -128,37 +139,62 @@ def good(out: Path) -> bool:
         return False
 
 
-def compare(database: Path, directory: Path, rate: float, runs: int) -> dict[str, dict[str, Any]]:
-    """Copy in every way, in turn."""
+def drop(path: Path) -> None:
+    """Drop a file from the page cache."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
+def compare(
+    database: Path, directory: Path, rate: float, runs: int, ways: list[str], cold: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Copy in some ways, in turn."""
     table: dict[str, dict[str, Any]] = {
-        name: {"copy": [], "on_disk": [], "good": 0, "runs": 0, "worst": [], "p99": []} for name in WAYS
+        name: {"copy": [], "on_disk": [], "good": 0, "runs": 0, "worst": [], "p99": []} for name in ways
     }
+    if rate:
+        table["nothing"] = {"worst": [], "p99": []}
     for _run in range(runs):
-        for name, way in WAYS.items():
-            row = table[name]
-            if row["runs"] and not row["copy"]:
+        for name, row in table.items():
+            if name == "nothing":
+                with writing(database, rate) as measured:
+                    time.sleep(ALONE)
+            elif not row["runs"] or row["copy"]:
+                measured = _once(database, directory, rate, row, WAYS[name], cold)
+            else:
                 continue  # it never ended: once is enough
-            out = directory / "copy.db"
-            out.unlink(missing_ok=True)
-            os.sync()
-            row["runs"] += 1
-            with writing(database, rate) as measured:
-                begin = time.monotonic()
-                try:
-                    way(database, out)
-                except subprocess.TimeoutExpired:
-                    pass
-                else:
-                    row["copy"].append(time.monotonic() - begin)
-                    sync(out)
-                    row["on_disk"].append(time.monotonic() - begin)
             if measured:
                 row["worst"].append(measured["worst"])
                 row["p99"].append(measured["p99"])
-            row["good"] += bool(row["copy"]) and good(out)
-            for one in directory.glob("copy.db*"):
-                one.unlink()
     return table
+
+
+def _once(
+    database: Path, directory: Path, rate: float, row: dict[str, Any], way: Callable[[Path, Path], None], cold: bool
+) -> dict[str, Any]:
+    out = directory / "copy.db"
+    os.sync()
+    if cold:
+        drop(database)
+    row["runs"] += 1
+    with writing(database, rate) as measured:
+        begin = time.monotonic()
+        try:
+            way(database, out)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            row["copy"].append(time.monotonic() - begin)
+            sync(out)
+            row["on_disk"].append(time.monotonic() - begin)
+    row["good"] += bool(row["copy"]) and good(out)
+    for one in directory.glob("copy.db*"):
+        one.unlink()
+    return measured
 
 
 def show(table: dict[str, dict[str, Any]], title: str) -> None:
@@ -170,8 +206,9 @@ def show(table: dict[str, dict[str, Any]], title: str) -> None:
     for name, row in table.items():
         stall = f"{max(row['worst']):.0f} ms" if row["worst"] else ""
         p99 = f"{max(row['p99']):.1f} ms" if row["p99"] else ""
-        if not row["copy"]:
-            print(f"{name:<22}{f'never within {LIMIT:.0f} s':>32}{'':>8}{stall:>17}{p99:>8}")
+        if not row.get("copy"):
+            never = f"never within {LIMIT:.0f} s" if name != "nothing" else ""
+            print(f"{name:<22}{never:>32}{'':>8}{stall:>17}{p99:>8}")
             continue
         seen = {key: statistics.median(row[key]) for key in base}
         print(
@@ -218,13 +255,14 @@ def module(options: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
     return result, seconds, memory.most
 
 
-def many(database: Path, dest: Path, rate: float, runs: int) -> dict[str, Any]:
-    """Make whole backups beside a writer."""
+def many(database: Path, dest: Path, rate: float, runs: int, limit: float) -> dict[str, Any]:
+    """Make whole backups beside a writer, then leave a writer alone for as long, at most ``limit``."""
     record: dict[str, Any] = {"copy": [], "total": [], "memory": [], "good": 0, "runs": runs}
+    begin = time.monotonic()
     with writing(database, rate) as measured:
         for number in range(runs):
             before = writer.acked(database)
-            result, seconds, memory = module({"path": str(database), "dest": str(dest), "verify": "quick"})
+            result, seconds, memory = module({"path": str(database), "dest": str(dest), "verify": "quick", **ONE})
             commit = writer.state(Path(result["snapshot"]["path"]))
             record["good"] += before <= commit <= writer.acked(database) + 1
             record["copy"].append(result["snapshot"]["seconds"]["copy"])
@@ -232,13 +270,32 @@ def many(database: Path, dest: Path, rate: float, runs: int) -> dict[str, Any]:
             record["memory"].append(memory)
             print(f"\r{number + 1} of {runs}, {record['good']} good", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    seconds = time.monotonic() - begin
+    with writing(database, rate) as alone:
+        time.sleep(min(seconds, limit))
     print(
         f"\nwhole backups beside {rate:.0f} commits a second: {record['good']} of {runs} good (quick_check, ledger), copy "
-        f"{statistics.median(record['copy']):.2f} s (at most {max(record['copy']):.2f}), memory at most "
-        f"{max(record['memory']):.0f} MiB, {measured['commits']} commits, slowest {measured['worst']:.0f} ms, p99 "
-        f"{measured['p99']:.1f} ms"
+        f"{statistics.median(record['copy']):.2f} s (at most {max(record['copy']):.2f}), whole "
+        f"{statistics.median(record['total']):.2f} s, memory at most {max(record['memory']):.0f} MiB"
     )
-    return {**record, **measured}
+    for what, seen in (
+        (f"beside them for {seconds:.0f} s", measured),
+        (f"alone for {min(seconds, limit):.0f} s", alone),
+    ):
+        print(
+            f"writer {what}: {seen['commits']} commits, slowest {', '.join(f'{one:.0f}' for one in seen['slowest'])} ms, p99 "
+            f"{seen['p99']:.1f} ms"
+        )
+    return {**record, "beside": measured, "alone": alone, "seconds": seconds}
+
+
+def backup_here(database: str, dest: str) -> str:
+    """Back up by the function that the module calls, in a process that has all of it loaded."""
+    options = {name: option.get("default") for name, option in OPTIONS.items()}
+    options.update(path=database, dest=dest, service="", pidfile="", **ONE)
+    result = run(options, Deadline(3600), silent, False, datetime.now(timezone.utc))
+    assert not result.failed, result.failed
+    return str(result.snapshots[0]["path"])
 
 
 def check_alone(path: str) -> list[Any]:
@@ -251,18 +308,22 @@ def check_alone(path: str) -> list[Any]:
 
 def against_the_check(database: Path, dest: Path, runs: int) -> dict[str, Any]:
     """Compare a whole backup with its full check against the check alone."""
-    record: dict[str, Any] = {"backup": [], "check": [], "memory": []}
+    record: dict[str, Any] = {"function": [], "module": [], "check": [], "memory": []}
     for _run in range(runs):
-        result, seconds, memory = module({"path": str(database), "dest": str(dest)})
-        record["backup"].append(seconds)
+        made = run_isolated(partial(backup_here, str(database), str(dest)), 3600)
+        assert not made.error, made.error
+        record["function"].append(made.seconds)
+        result, seconds, memory = module({"path": str(database), "dest": str(dest), **ONE})
+        record["module"].append(seconds)
         record["memory"].append(memory)
         checked = run_isolated(partial(check_alone, result["snapshot"]["path"]), 3600)
         assert checked.value == [["ok"]], checked.error
         record["check"].append(checked.seconds)
-    backup, check = statistics.median(record["backup"]), statistics.median(record["check"])
+    seen = {key: statistics.median(record[key]) for key in ("function", "module", "check")}
     print(
-        f"\nbackup with full check {backup:.2f} s, PRAGMA integrity_check alone {check:.2f} s: {backup / check:.2f} x; memory "
-        f"at most {max(record['memory']):.0f} MiB"
+        f"\nbackup with full check: function {seen['function']:.2f} s, module {seen['module']:.2f} s; PRAGMA integrity_check "
+        f"alone {seen['check']:.2f} s: {seen['function'] / seen['check']:.2f} x, {seen['module'] / seen['check']:.2f} x; "
+        f"memory at most {max(record['memory']):.0f} MiB"
     )
     return record
 
@@ -273,7 +334,11 @@ def main() -> int:
     parser.add_argument("--megabytes", type=float, default=1000, help="size of the database")
     parser.add_argument("--rate", type=float, default=200, help="commits a second")
     parser.add_argument("--rounds", type=int, default=3, help="copies of each way")
+    parser.add_argument("--checks", type=int, default=2, help="backups with a full check")
     parser.add_argument("--runs", type=int, default=20, help="whole backups beside the writer")
+    parser.add_argument(
+        "--alone", type=float, default=3600, help="at most so many seconds of a writer alone after them"
+    )
     parser.add_argument("--place", default="/var/tmp", help="directory on the disk to measure")
     options = parser.parse_args()
     record: dict[str, Any] = {"options": vars(options), "cpus": os.cpu_count(), "load": os.getloadavg()}
@@ -284,12 +349,15 @@ def main() -> int:
         dest.mkdir()
         writer.make(database, options.megabytes)
         print(f"database of {database.stat().st_size / 1e6:.0f} MB in WAL mode, {os.cpu_count()} CPUs")
-        record["alone"] = compare(database, directory, 0, options.rounds)
+        rate, rounds, ways = options.rate, options.rounds, list(WAYS)
+        record["alone"] = compare(database, directory, 0, rounds, ways)
         show(record["alone"], "nobody writes")
-        record["writing"] = compare(database, directory, options.rate, options.rounds)
-        show(record["writing"], f"another process commits {options.rate:.0f} times a second")
-        record["check"] = against_the_check(database, dest, options.rounds)
-        record["many"] = many(database, dest, options.rate, options.runs)
+        record["cold"] = compare(database, directory, 0, rounds, ways[:2], cold=True)
+        show(record["cold"], "nobody writes, the database is not in memory")
+        record["writing"] = compare(database, directory, rate, rounds, ways)
+        show(record["writing"], f"another process commits {rate:.0f} times a second")
+        record["check"] = against_the_check(database, dest, options.checks)
+        record["many"] = many(database, dest, rate, options.runs, options.alone)
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"all samples: {LATEST.relative_to(ROOT)}")

@@ -46,6 +46,8 @@ KILLS = int(os.environ.get("OPS_BACKUP_KILLS", "12"))
 SEED = int(os.environ.get("OPS_SEED", "0")) or random.randrange(1, 1 << 30)
 MEGABYTES = 50
 RATE = 200
+# Only the newest stays.
+ONE = {"keep": {"hours": 0}}
 RUN = """
 import json, sys
 from ansible.module_utils.testing import patch_module_args
@@ -143,7 +145,7 @@ def test_each_backup_is_the_state_of_one_commit(place: Path, engine: str, runs: 
     try:
         for _number in range(runs):
             before = writer.acked(database)
-            result = backup({"path": str(database), "dest": str(dest), "engine": engine})
+            result = backup({"path": str(database), "dest": str(dest), "engine": engine, **ONE})
             after = writer.acked(database)
             assert not result.get("failed"), result["msg"]
             commit = good_ones(dest)[os.path.basename(result["snapshot"]["path"])]
@@ -174,7 +176,7 @@ def test_killed_at_any_moment(place: Path) -> None:
     dest.mkdir()
     writer.make(database, MEGABYTES / 5)
     process = application(database, RATE)
-    options = {"path": str(database), "dest": str(dest), "compress": "none", "files": [str(ROOT / "galaxy.yml")]}
+    options = {"path": str(database), "dest": str(dest), "files": [str(ROOT / "galaxy.yml")], **ONE}
     try:
         begin = time.monotonic()
         assert not backup(options).get("failed")
@@ -285,7 +287,7 @@ def test_a_rollback_journal_database_under_writes(place: Path) -> None:
     process = application(database, RATE)
     try:
         for _number in range(5):
-            result = backup({"path": str(database), "dest": str(dest)})
+            result = backup({"path": str(database), "dest": str(dest), **ONE})
             assert not result.get("failed"), result["msg"]
             assert len(good_ones(dest)) == 1
     finally:
