@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header import Header
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.locks import process_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import PARTIAL, read_manifest
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.case import Case
@@ -89,10 +90,9 @@ def judge_hash(case: Case, path: Path, reading: Reading) -> None:
     case.find("snapshot.sha256", status, sentence, seen=reading.sha256, wanted=manifest.sha256)
 
 
-def judge_file(case: Case, path: Path) -> bool:
+def judge_file(case: Case, path: Path, header: Header) -> bool:
     """Judge the database file by its header and by what is around it; tell whether it is worth opening."""
-    verdict, header = case.verdict, case.verdict.header
-    assert header is not None
+    verdict = case.verdict
     worse = any(check.id == "snapshot.file" for check in verdict.checks)
 
     def bad(status: Status, sentence: str, **rest: Any) -> None:

@@ -188,7 +188,8 @@ def _unzstd(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
         raise OpsError(
             "zstd is not installed on this host, so a .zst snapshot cannot be unpacked: install it"
         ) from None
-    assert process.stdin and process.stdout and process.stderr
+    if not process.stdin or not process.stdout or not process.stderr:
+        raise ValueError("started without pipes")
     trouble: list[BaseException] = []
     feeder = threading.Thread(target=_feed, args=(chunks, process.stdin, trouble), daemon=True)
     feeder.start()

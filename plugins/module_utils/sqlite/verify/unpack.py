@@ -58,17 +58,18 @@ def lay_out(case: Case, path: Path, stage: Path | None, cleaning: ExitStack) -> 
         return None
     case.verdict.seconds["unpack" if stage or packed(path) else "read"] = round(time.monotonic() - started, 3)
     judge_hash(case, path, reading)
-    return database if database is not None and judge_file(case, path) else None
+    header = case.verdict.header
+    return database if database and header and judge_file(case, path, header) else None
 
 
 def _unpack(case: Case, reading: Reading, path: Path, cleaning: ExitStack) -> Path | None:
-    refused: OSError | None = None
+    refused = OSError("no place for it")
     candidates = places(case.spec.get("scratch") or "", path)
     for place in candidates:
         try:
             directory = cleaning.enter_context(private_directory(place))
         except OSError as exc:
-            refused = refused or exc
+            refused = refused if refused.errno else exc
             continue
         try:
             database = directory / "database"
@@ -77,7 +78,6 @@ def _unpack(case: Case, reading: Reading, path: Path, cleaning: ExitStack) -> Pa
         except OSError as exc:
             refused = exc
             break
-    assert refused
     case.find(
         "snapshot.scratch", Status.UNKNOWN, "snapshot.scratch_failed",
         place=str(place), error=refused.strerror or str(refused),
