@@ -16,6 +16,7 @@ import os
 import stat
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,24 +126,30 @@ def _stream(layout: Layout, database: int, wal: int, out: int, tell: Tell) -> No
     """Write the pages in order: from the file, and from the log what is there."""
     with contextlib.suppress(OSError):
         os.posix_fadvise(database, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    for start in range(0, layout.total, CHUNK):
-        end = min(start + CHUNK, layout.total)
-        first, last = start // layout.page_size + 1, end // layout.page_size
-        frames = layout.frames[first : last + 1] if layout.frames else array("I")
-        done = _copy(database, out, start, end)
-        # Pages that no checkpoint has brought into the file yet are all in the log.
-        if done < end and not (frames and all(frames[done // layout.page_size + 1 - first :])):
-            raise OpsError(
-                f"the database is shorter than its {layout.pages} pages: it is truncated. Keep it with its -wal and -shm, "
-                "and restore the newest verified snapshot"
-            )
-        for page, frame in enumerate(frames, first):
-            if frame:
-                _lay_over(wal, frame, out, page, layout.page_size)
-        if start == 0:
-            os.pwrite(out, NO_WAL, VERSIONS.start)
-        _write_back(out, start, end - start)
-        tell("copy", end / layout.total)
+    # Giving it to the disk costs a fifth of the copy's time, which another core has to spare.
+    with ThreadPoolExecutor(1) as disk:
+        for start in range(0, layout.total, CHUNK):
+            end = min(start + CHUNK, layout.total)
+            _stretch(layout, database, wal, out, start, end)
+            disk.submit(_write_back, out, start, end - start)
+            tell("copy", end / layout.total)
+
+
+def _stretch(layout: Layout, database: int, wal: int, out: int, start: int, end: int) -> None:
+    first, last = start // layout.page_size + 1, end // layout.page_size
+    frames = layout.frames[first : last + 1] if layout.frames else array("I")
+    done = _copy(database, out, start, end)
+    # Pages that no checkpoint has brought into the file yet are all in the log.
+    if done < end and not (frames and all(frames[done // layout.page_size + 1 - first :])):
+        raise OpsError(
+            f"the database is shorter than its {layout.pages} pages: it is truncated. Keep it with its -wal and -shm, "
+            "and restore the newest verified snapshot"
+        )
+    for page, frame in enumerate(frames, first):
+        if frame:
+            _lay_over(wal, frame, out, page, layout.page_size)
+    if start == 0:
+        os.pwrite(out, NO_WAL, VERSIONS.start)
 
 
 def _copy(database: int, out: int, start: int, end: int) -> int:
