@@ -216,7 +216,7 @@ def test_restore_by_the_command_that_the_refusal_shows(sandbox: Sandbox, tmp_pat
     options = {"ops_restore_snapshot": str(newest(sandbox)), "restore_path": str(path)}
     planned = play(sandbox, "restore", "--check", **options)
     assert planned.returncode == 0, planned.stdout
-    assert "replace" in said(planned) and "Findings: none" in said(planned)
+    assert "put it in place" in said(planned) and "Findings: none" in said(planned), planned.stdout
     assert list(path.parent.iterdir()) == []
 
     refused = said(play(sandbox, "restore", **options))
