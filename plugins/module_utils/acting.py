@@ -45,9 +45,7 @@ def run(
     started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
 
     def timed(result: dict[str, Any] | None) -> dict[str, Any]:
-        if result is None:
-            return {}
-        return {**result, "started": started, "duration_ms": round((time.monotonic() - begin) * 1000, 1)}
+        return {**(result or {}), "started": started, "duration_ms": round((time.monotonic() - begin) * 1000, 1)}
 
     try:
         with ending_in_order() if interrupted else contextlib.nullcontext():

@@ -582,7 +582,7 @@ SECRETS = [
     ("mail to li.lei+x@example.com.cn bounced", "li.lei"),
     ("user 13812345678 not found", "13812345678"),
     ("call +86 138-1234-5678", "1234"),
-    ("call +44 20 7946 0958", "7946"),
+    ("call +44 20 7946 0958", "7946 0958"),
     ("X-Api-Key: hunter2", "hunter2"),
     ("token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl seen", "eyJzdWIiOiIx"),
     ("https://h/p?access_token=hunter2&x=1", "hunter2"),

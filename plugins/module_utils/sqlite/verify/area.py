@@ -102,8 +102,8 @@ AREA = Area(
             title=Text("Question asked of the snapshot", "对快照的业务查询"),
             fix=Text(
                 "Run the query of that name on the live database too: the same answer there means that the limits "
-                "(queries in the inventory) are wrong, another one that the snapshot is.",
-                "在线上库执行同名查询：结果相同则说明限值（清单变量中的 queries）有误，结果不同则说明快照有问题。",
+                "(tutor_queries in the inventory) are wrong, another one that the snapshot is.",
+                "在线上库执行同名查询：结果相同则说明限值（清单变量 tutor_queries）有误，结果不同则说明快照有问题。",
             ),
         ),
     },

@@ -36,6 +36,7 @@ QUERY_SECONDS = 60.0
 # Nothing but reading: no ATTACH (it would make files), no PRAGMA, no writing.
 ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE))
 SHOWN = 100
+SIGNS = {"min": ">=", "max": "<=", "equals": "="}
 
 
 def validate(queries: Sequence[Mapping[str, Any]]) -> None:
@@ -70,11 +71,16 @@ def _judge(say: Reporter, database: Path, query: Mapping[str, Any], deadline: De
     if "error" in answered:
         return found(Status.CRITICAL, "snapshot.query_failed", error=answered["error"])
     answer = answered["answer"]
-    expected = [f"{limit} {query[limit]}" for limit in ("min", "max", "equals") if query.get(limit) is not None]
+    expected = [f"{sign} {_plain(query[limit])}" for limit, sign in SIGNS.items() if query.get(limit) is not None]
     status = Status.OK if right(answer, query) else Status.CRITICAL
     sentence = "snapshot.query_right" if status is Status.OK else "snapshot.query_wrong"
     value = answer if isinstance(answer, (int, float)) else None
     return found(status, sentence, answer=str(answer)[:SHOWN], expected=", ".join(expected), value=value)
+
+
+def _plain(limit: Any) -> str:
+    """Write a limit as an operator does: 1000, not 1000.0."""
+    return f"{limit:g}" if isinstance(limit, float) and abs(limit) < 1e6 else str(limit)
 
 
 def right(answer: Any, query: Mapping[str, Any]) -> bool:
