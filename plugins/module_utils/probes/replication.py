@@ -104,7 +104,8 @@ def _primary(
 ) -> Iterator[Check]:
     real = os.path.realpath(spec["path"])
     name = spec["pidfile"] or unit_name(spec["service"])
-    daemon = find_service(spec, deadline)
+    # A pid file is named instead of the unit, which has a default.
+    daemon = find_service({"service": "" if spec["pidfile"] else name, "pidfile": spec["pidfile"]}, deadline)
     yield _daemon(say, spec, name, daemon, previous, state, deadline)
     yield _lock(say, name, real, [one.pid for one in daemon.processes], deadline)
     yield from _lag(say, spec, name, real, deadline)
