@@ -34,6 +34,7 @@ MISTAKES = [
     ({"kind": "logins", "root_from": ["home"]}, "root_from"),
     ({"kind": "permissions", "trees": ["etc"]}, "absolute path"),
     ({"kind": "accounts", "sysctl": {"../../etc/shadow": 1}}, "name with dots"),
+    ({"kind": "epoch", "config": "fencing.json"}, "absolute path"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 
