@@ -144,12 +144,15 @@ class Lease:
         return min(self.config.loop, ends) if ends > 0 else self.config.loop
 
 
+# Taken out of the environment: systemctl, which this starts, would report to it too, and be refused.
+NOTIFY_SOCKET = os.environ.pop("NOTIFY_SOCKET", "")
+
+
 def notify(text: str) -> None:
     """Tell systemd, where it listens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
+    if NOTIFY_SOCKET:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.connect("\0" + address[1:] if address.startswith("@") else address)
+            sender.connect("\0" + NOTIFY_SOCKET[1:] if NOTIFY_SOCKET.startswith("@") else NOTIFY_SOCKET)
             sender.send(text.encode())
 
 
