@@ -90,7 +90,7 @@ class _Holder:
             end_with(self._parent)
             return _hold(target.real, busy, max_stall, order, told)
 
-        self._child = Child(hold, deadline.remaining())
+        self._child: Child | None = Child(hold, deadline.remaining())
         os.close(told)
         os.close(order)
         self.database = target.real
@@ -102,7 +102,7 @@ class _Holder:
         if line:
             return json.loads(line)
         if readable:
-            raise OpsError(why_not(self.database, gather([self._child])[0].error))
+            raise OpsError(why_not(self.database, self.result().error))
         raise OpsError(f"{self.database} could not be opened and locked within {seconds:.0f} s: does its disk answer?")
 
     def go_on(self) -> None:
@@ -111,13 +111,15 @@ class _Holder:
 
     def result(self) -> Outcome:
         """Wait for how it ends."""
-        return gather([self._child])[0]
+        assert self._child
+        child, self._child = self._child, None
+        return gather([child])[0]
 
     def close(self) -> None:
         """End it, whatever it is doing; its locks go with it."""
         for fd in (self._heard, self._order):
             os.close(fd)
-        with contextlib.suppress(OSError):
+        if self._child:
             self._child.finish(timed_out=True)
 
 
