@@ -35,7 +35,7 @@ options:
     required: true
   epoch:
     description:
-      - The epoch for which it is fenced, unfenced or granted. V(fenced) does without: it is the newest the host knows.
+      - The epoch for which it is fenced, unfenced or granted. Without one V(fenced) takes the newest it knows.
     type: int
   run_id:
     description:
@@ -122,7 +122,7 @@ before:
   contains: &seen
     state:
       description:
-        - C(fenced), C(granted), C(unfenced) (neither), or C(half): C(FENCED) is there, and something serves or could.
+        - C(fenced), C(granted), C(unfenced) (neither), or C(half), with C(FENCED) there and something that could serve.
       type: str
       sample: fenced
     fenced_epoch:

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable, fence, grant
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import fence, grant
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import PATH, Config
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.lease import Verdict
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.witness import Answer, ask
@@ -80,15 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = Config.read(options.config)
         held = grant.read(config.run_dir)
         if held and not fence.read(config.state_dir):
-            print(f"epoch {held.epoch} is granted already", flush=True)
+            durable.say(f"epoch {held.epoch} is granted already")
             return 0
         verdict, epoch = boot(config)
     except OpsError as exc:
-        print(f"tutor-ops-grant: not granted: {exc}", file=sys.stderr)
+        durable.say(f"tutor-ops-grant: not granted: {exc}")
         return 1
-    print(f"{f'granted epoch {epoch}' if epoch else 'not granted'}: {verdict.reason}", flush=True)
+    durable.say(f"{f'granted epoch {epoch}' if epoch else 'not granted'}: {verdict.reason}")
     return 0 if epoch or verdict.action == "stay" else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -95,8 +95,8 @@ class Config:
                 f"quorum is {self.quorum}: expected 0 (majority) to {len(self.witnesses)}, the witnesses there are"
             )
         for name in ("ttl", "loop", "probe_timeout", "stop_timeout"):
-            if not getattr(self, name) > 0:
-                raise OpsError(f"{name} is {getattr(self, name)}: expected seconds above 0")
+            if not 0 < getattr(self, name) <= 86400:
+                raise OpsError(f"{name} is {getattr(self, name)}: expected seconds above 0, at most a day")
         if self.ttl < 2 * (self.loop + self.probe_timeout):
             raise OpsError(
                 f"ttl is {self.ttl:g} s: expected at least {2 * (self.loop + self.probe_timeout):g} s, two rounds of loop and "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +83,9 @@ def alone(directory: Path, seconds: float, insist: bool = False) -> Iterator[Non
         yield
     finally:
         os.close(descriptor)
+
+
+def say(text: str) -> None:
+    """Tell the journal, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

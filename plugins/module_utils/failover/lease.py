@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,14 +106,14 @@ class Lease:
         return self._tell(verdict.action, held.epoch, renewed, verdict.reason, answers)
 
     def _fence(self, epoch: int, reason: str, answers: Sequence[Answer]) -> str:
-        print(f"fencing this host: {reason}", flush=True)
+        durable.say(f"fencing this host: {reason}")
         fencing = fence.Fencing(self.config, alive=lambda: notify("WATCHDOG=1"))
         try:
             fencing.fence(epoch, "lease", reason)
             state, told = "fenced", "; ".join(fencing.evidence)
         except OpsError as exc:
             state, told = "failed", f"{'; '.join(fencing.evidence)}; {exc}"
-        print(f"{state}: {told}", flush=True)
+        durable.say(f"{state}: {told}")
         return self._tell(state, epoch, boottime(), f"{reason}; {told}", answers)
 
     def _adopt(self, record: epochs.Record) -> None:
@@ -165,13 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = Config.read(options.config)
     except OpsError as exc:
-        print(f"tutor-ops-lease: {exc}", file=sys.stderr)
+        durable.say(f"tutor-ops-lease: {exc}")
         return 2
     if options.check:
         return 0
     config.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     lease = Lease(config)
-    print(f"lease of {config.ttl:g} s, fenced {config.bound:g} s after the last quorum of {config.needed}", flush=True)
+    durable.say(f"lease of {config.ttl:g} s, fenced {config.bound:g} s after the last quorum of {config.needed}")
     while True:
         lease.turn()
         notify("READY=1\nWATCHDOG=1")
@@ -179,4 +178,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())
