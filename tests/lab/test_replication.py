@@ -232,7 +232,8 @@ def test_a_hanging_daemon_is_lag(bench: Bench) -> None:
 
 
 def test_lost_files_are_found_on_the_standby(bench: Bench) -> None:
-    """Only the newest change is left: nothing to begin a restore with."""
+    """Only the newest change is left: nothing to begin a restore with. A running Litestream would soon send a whole one."""
+    sh(bench.primary, f"systemctl stop {UNIT}")
     lose = "newest=$(ls 0 | tail -1); cp -rp . /var/tmp/kept; find . -name '*.ltx' ! -path ./0/$newest -delete"
     sh(bench.standby, f"cd {REPLICA}/ltx; {lose}")
     try:
@@ -240,6 +241,7 @@ def test_lost_files_are_found_on_the_standby(bench: Bench) -> None:
     finally:
         sh(bench.standby, f"cp -rp /var/tmp/kept/. {REPLICA}/ltx/")
     assert bench.look("standby")["replication.replica"] == 0
+    sh(bench.primary, f"systemctl start {UNIT}")
 
 
 def test_another_host_key_is_refused(bench: Bench) -> None:
