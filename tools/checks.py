@@ -135,7 +135,7 @@ PYTEST = ("{bin}/python", "-m", "pytest", "-q", "-rs")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 # The folders of tests/integration, in two stages.
 INTEGRATION = tuple(f"tests/integration/{name}" for name in ("demo", "offsite", "progress", "redis", "weekly"))
-UNDER_LOAD = tuple(f"tests/integration/{name}" for name in ("maintenance", "sqlite"))
+UNDER_LOAD = tuple(f"tests/integration/{name}" for name in ("maintenance", "replication", "sqlite"))
 
 STAGES = [
     Stage("ruff check", "lint", (("{bin}/ruff", "check", "."),)),

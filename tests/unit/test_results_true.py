@@ -113,3 +113,34 @@ def test_sqlite_restore(run_module, tmp_path, returns_as_documented):
     result = run_module("sqlite_restore", snapshot=str(snapshot), path=str(tmp_path / "learning.db"))
     assert result["steps"] and result["checks"]
     returns_as_documented("sqlite_restore", result)
+
+
+def test_ops_epoch(run_module, tmp_path, returns_as_documented):
+    for options in (
+        {},
+        {"state": "raise", "epoch": 3, "primary": "tutor1", "_ansible_check_mode": True},
+        {"state": "raise", "epoch": 3, "primary": "tutor1"},
+    ):
+        result = run_module("ops_epoch", state_dir=str(tmp_path), **options)
+        returns_as_documented("ops_epoch", result)
+        assert result["epoch"] == (3 if options else 0) and result["changed"] == bool(options)
+    refused = run_module("ops_epoch", state_dir=str(tmp_path), state="raise", epoch=3, primary="tutor2")
+    assert refused["failed"] and "above 3" in refused["msg"]
+
+
+def test_ops_fence(run_module, tmp_path, returns_as_documented):
+    where = {
+        "host": "tutor1",
+        "config": str(tmp_path / "none"),
+        "state_dir": str(tmp_path / "state"),
+        "run_dir": str(tmp_path / "run"),
+    }
+    run_module("ops_epoch", state_dir=where["state_dir"], state="raise", epoch=3, primary="tutor1")
+    for state, epoch in (("granted", 3), ("fenced", None), ("granted", 3), ("fenced", 3), ("unfenced", 3)):
+        for check in (True, False):
+            result = run_module("ops_fence", state=state, epoch=epoch, _ansible_check_mode=check, **where)
+            returns_as_documented("ops_fence", result)
+            assert result["changed"] and result["after"]["state"] == state
+        for check in (True, False):
+            again = run_module("ops_fence", state=state, epoch=epoch, _ansible_check_mode=check, **where)
+            assert not again["changed"] and again["after"] == result["after"]

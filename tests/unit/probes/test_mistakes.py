@@ -26,6 +26,7 @@ MISTAKES = [
     ({"kind": "sqlite", "path": "learning.db"}, "absolute"),
     ({"kind": "backup", "path": "backups"}, "absolute"),
     ({"kind": "redis", "port": 0}, "port"),
+    ({"kind": "replication", "side": "standby", "replica": "replica"}, "absolute"),
     ({"kind": "performance", "paths": ["/x"], "format": "(?P<status>.)"}, "seconds"),
     ({"kind": "slow_queries", "paths": ["/x"], "pattern": "slow"}, "query"),
     ({"kind": "capacity", "growth": [{"name": "users"}]}, "table"),
@@ -33,6 +34,7 @@ MISTAKES = [
     ({"kind": "logins", "root_from": ["home"]}, "root_from"),
     ({"kind": "permissions", "trees": ["etc"]}, "absolute path"),
     ({"kind": "accounts", "sysctl": {"../../etc/shadow": 1}}, "name with dots"),
+    ({"kind": "epoch", "config": "fencing.json"}, "absolute path"),
     ({"kind": "pip", "python": "venv/bin/python"}, "absolute path"),
 ]
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.holders import COMPANIONS
 
 DATA = ("-wal", "-journal")
-COMPANIONS = (*DATA, "-shm")
 # Inode numbers by suffix, "" for the database itself.
 Inodes = dict[str, int]
 

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.files import stat_of
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.holders import holders
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.locks import process_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.look import Questions, look
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.files import COMPANIONS, beside
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users import Usage, usage
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import number, show, span, unit_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.web.client import request
@@ -98,23 +97,6 @@ class Unit:
         """Return the processes of the unit: its main process and all that descend from it."""
         main = number(self.look(), "MainPID") or 0
         return [one.pid for one in proc.family(proc.table(), main)] if main else []
-
-
-def holders(path: Path) -> Iterator[int]:
-    """Yield the processes that have the database or one of its companions open, of those we may look at (root: all)."""
-    wanted = [seen for suffix in ("", *COMPANIONS) if (seen := stat_of(str(beside(path, suffix))))]
-    keys = {(seen.st_dev, seen.st_ino) for seen in wanted if stat.S_ISREG(seen.st_mode)}
-    for pid in proc.pids() if keys else ():
-        try:
-            for opened in proc.open_files(pid):
-                if not opened.target.startswith("/"):
-                    continue
-                seen = os.stat(f"{proc.PROC}/{pid}/fd/{opened.fd}")
-                if (seen.st_dev, seen.st_ino) in keys:
-                    yield pid
-                    break
-        except OSError:
-            continue  # gone in the meantime, or another user's
 
 
 def prove_free(path: Path) -> None:

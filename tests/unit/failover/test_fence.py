@@ -1,0 +1,156 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fence on files and processes; with units it is tested on real hosts (tests/lab/test_fencing.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch, fence, grant, lease
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import Config, Witness
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A host without units, which has epoch 3 granted."""
+    storage = tmp_path / "storage"
+    storage.mkdir(mode=0o750)
+    with closing(sqlite3.connect(storage / "learning.db")) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    if os.geteuid() == 0:
+        os.chown(storage, 1234, 1234)
+        os.chown(storage / "learning.db", 1234, 1234)
+    made = Config(
+        "tutor1",
+        database=str(storage / "learning.db"),
+        witnesses=(Witness("w", "127.0.0.1", 1),),
+        state_dir=tmp_path / "state",
+        run_dir=tmp_path / "run",
+    )
+    epoch.raise_to(made.state_dir, epoch.Record(3, "tutor1", "now"))
+    grant.write(made.run_dir, 3, "run")
+    return made
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def holder(config: Config) -> subprocess.Popen:
+    code = f"import sqlite3, time; c = sqlite3.connect({config.database!r}); c.execute('SELECT * FROM t').fetchall(); print('open', flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "open\n"
+    return process
+
+
+def test_fence_ends_who_has_the_database_open_and_shuts_it(config):
+    storage = Path(config.database).parent
+    with holder(config) as process:
+        assert fence.observe(config).state == "granted" and process.pid in fence.observe(config).holders
+        fence.Fencing(config).fence(3, "run", "test")
+        assert process.wait(5) == -9
+    seen = fence.observe(config)
+    assert seen.state == "fenced" and seen.fenced and seen.fenced.epoch == 3
+    assert mode(storage) == 0 and not (config.run_dir / grant.NAME).exists()
+    again = fence.Fencing(config)
+    again.fence(3, "run", "test")
+    assert again.evidence == [], "a second run finds nothing to do"
+    fence.Fencing(config).unfence(3)
+    assert mode(storage) == 0o750 and fence.observe(config).state == "unfenced"
+
+
+def test_a_fence_is_not_lifted_with_an_older_epoch(config):
+    fence.Fencing(config).fence(5, "run", "test")
+    for act in (lambda: fence.Fencing(config).unfence(4), lambda: fence.Fencing(config).grant(4, "run")):
+        with pytest.raises(OpsError, match="epoch 5"):
+            act()
+    assert fence.observe(config).state == "fenced"
+    fence.Fencing(config).fence(4, "run", "older")
+    fenced = fence.read(config.state_dir)
+    assert fenced and fenced.epoch == 5, "a fence never goes back either"
+    fence.Fencing(config).unfence(5)
+
+
+def test_only_the_epoch_of_the_record_is_granted_and_only_to_its_primary(config):
+    for wrong in (2, 4):
+        with pytest.raises(OpsError, match=r"epoch"):
+            fence.Fencing(config).grant(wrong, "run")
+    epoch.raise_to(config.state_dir, epoch.Record(4, "tutor2", "now"))
+    with pytest.raises(OpsError, match="epoch 4 of tutor2"):
+        fence.Fencing(config).grant(4, "run")
+
+
+def test_killed_between_any_two_steps_the_next_run_completes(config):
+    """Each step in turn is the last that was done; FENCED is there from the first on, the grant until the last."""
+    storage = Path(config.database).parent
+
+    class Killed(BaseException):
+        pass
+
+    for steps in range(1, 6):
+        left = [steps]
+
+        def alive(left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise Killed
+
+        with pytest.raises(Killed):
+            fence.Fencing(config, alive).fence(3, "run", "test")
+        seen = fence.observe(config)
+        assert seen.state == "half" and seen.granted, "what is not done must not look done"
+        fence.Fencing(config).fence(3, "run", "again")
+        assert fence.observe(config).state == "fenced" and mode(storage) == 0
+        fence.Fencing(config).grant(3, "run")
+        assert fence.observe(config).state == "granted" and mode(storage) == 0o750
+
+
+def test_the_lease_completes_a_half_fence(config):
+    (config.state_dir / fence.NAME).write_text(json.dumps({"epoch": 3}))
+    assert fence.observe(config).state == "half"
+    assert lease.Lease(config).turn() == "fenced"
+    assert fence.observe(config).state == "fenced"
+
+
+def test_a_damaged_fence_fences(config):
+    (config.state_dir / fence.NAME).write_text("")
+    with pytest.raises(OpsError, match="cannot be read"):
+        fence.Fencing(config).grant(3, "run")
+    assert lease.Lease(config).turn() == "fenced"
+
+
+def test_a_damaged_grant_is_no_grant(config):
+    (config.run_dir / grant.NAME).write_text("{")
+    assert lease.Lease(config).turn() == "fenced"
+
+
+def test_a_lease_that_comes_back_too_late_fences_before_it_asks(config):
+    (config.run_dir / grant.NAME).write_text(json.dumps({"epoch": 3, "boottime": grant.boottime() - config.ttl - 1}))
+    assert lease.Lease(config).turn() == "fenced"
+    assert json.loads((config.run_dir / lease.STATUS).read_text())["answers"] == {}
+
+
+def test_a_full_disk_does_not_keep_it_serving(config, monkeypatch):
+    """FENCED cannot be written: the grant goes at once, which is enough, and the run fails and says why."""
+    real = fence.durable.write
+
+    def full(path: Path, text: str, **options: bool) -> None:
+        if path.name == fence.NAME:
+            raise OSError(28, "No space left on device")
+        real(path, text, **options)
+
+    monkeypatch.setattr(fence.durable, "write", full)
+    with pytest.raises(OpsError, match="No space left"):
+        fence.Fencing(config).fence(3, "run", "test")
+    assert not (config.run_dir / grant.NAME).exists()
