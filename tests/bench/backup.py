@@ -347,7 +347,8 @@ def main() -> int:
         database, dest = directory / "storage" / "learning.db", directory / "backups"
         database.parent.mkdir()
         dest.mkdir()
-        writer.make(database, options.megabytes)
+        # Not in here: a process that has held a gigabyte is slow to fork.
+        subprocess.run([sys.executable, writer.__file__, "make", str(database), str(options.megabytes)], check=True)
         print(f"database of {database.stat().st_size / 1e6:.0f} MB in WAL mode, {os.cpu_count()} CPUs")
         rate, rounds, ways = options.rate, options.rounds, list(WAYS)
         record["alone"] = compare(database, directory, 0, rounds, ways)
