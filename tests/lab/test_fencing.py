@@ -199,7 +199,8 @@ def test_without_the_guard_it_would_serve(site: Site) -> None:
     keep = "/root/guard.conf"
     sh(
         site.host,
-        f"systemctl stop {LEASE}; systemctl disable {LEASE}; systemctl disable tutor-ops-grant.service; cp {GUARD} {keep}; cp /etc/tutor-ops/fencing.json /root/",
+        f"systemctl stop {LEASE}; systemctl disable {LEASE}; systemctl disable tutor-ops-grant.service; "
+        f"cp {GUARD} {keep}; cp /etc/tutor-ops/fencing.json /root/",
     )
     try:
         sh(
@@ -216,7 +217,8 @@ def test_without_the_guard_it_would_serve(site: Site) -> None:
     finally:
         sh(
             site.host,
-            f"cp {keep} {GUARD}; cp /root/fencing.json /etc/tutor-ops/; systemctl daemon-reload; systemctl enable {LEASE} tutor-ops-grant.service; systemctl stop {APP}",
+            f"cp {keep} {GUARD}; cp /root/fencing.json /etc/tutor-ops/; systemctl daemon-reload; "
+            f"systemctl enable {LEASE} tutor-ops-grant.service; systemctl stop {APP}",
         )
 
 

@@ -155,7 +155,7 @@ def test_a_second_run_and_check_mode_change_nothing(bench: Bench) -> None:
     pid = sh(bench.primary, f"systemctl show -P MainPID {UNIT}")
     for words in ((), ("--check",)):
         done = bench.role(*words)
-        assert done.returncode == 0 and {host: changed for host, (changed, _) in recap(done).items()} == {
+        assert done.returncode == 0 and {host: changed for host, (changed, _failed) in recap(done).items()} == {
             PRIMARY: 0,
             STANDBY: 0,
         }

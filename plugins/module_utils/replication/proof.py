@@ -97,7 +97,7 @@ class _Holder:
 
     def hear(self, seconds: float) -> Any:
         """Return what it tells next; raise OpsError when it ended or says nothing."""
-        readable, _, _ = select.select([self._heard], [], [], seconds)
+        readable = select.select([self._heard], [], [], seconds)[0]
         line = os.read(self._heard, 4096) if readable else b""
         if line:
             return json.loads(line)
@@ -111,8 +111,9 @@ class _Holder:
 
     def result(self) -> Outcome:
         """Wait for how it ends."""
-        assert self._child
         child, self._child = self._child, None
+        if not child:
+            raise OpsError(f"the moment of {self.database} has ended already")
         return gather([child])[0]
 
     def close(self) -> None:
@@ -130,7 +131,7 @@ def _hold(database: str, busy: float, max_stall: float, order: int, told: int) -
     begin = time.monotonic()
     os.write(told, b'"held"\n')
     # Nobody may keep the writers out for longer than was allowed, also when the one who asked for it hangs.
-    ready, _, _ = select.select([order], [], [], max_stall)
+    ready = select.select([order], [], [], max_stall)[0]
     go_on = bool(ready and os.read(order, 1))
     if go_on:
         pin(reader)

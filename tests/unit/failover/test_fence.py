@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -47,8 +48,22 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def killed_after(steps: int, how: type[BaseException]) -> Callable[[], None]:
+    """Return what raises when it is called for that many times."""
+    left = iter(range(steps - 1, -1, -1))
+
+    def alive() -> None:
+        if not next(left):
+            raise how
+
+    return alive
+
+
 def holder(config: Config) -> subprocess.Popen:
-    code = f"import sqlite3, time; c = sqlite3.connect({config.database!r}); c.execute('SELECT * FROM t').fetchall(); print('open', flush=True); time.sleep(600)"
+    code = (
+        f"import sqlite3, time; c = sqlite3.connect({config.database!r}); c.execute('SELECT * FROM t').fetchall(); "
+        "print('open', flush=True); time.sleep(600)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "open\n"
     return process
@@ -99,15 +114,8 @@ def test_killed_between_any_two_steps_the_next_run_completes(config):
         pass
 
     for steps in range(1, 6):
-        left = [steps]
-
-        def alive(left: list[int] = left) -> None:
-            left[0] -= 1
-            if not left[0]:
-                raise Killed
-
         with pytest.raises(Killed):
-            fence.Fencing(config, alive).fence(3, "run", "test")
+            fence.Fencing(config, killed_after(steps, Killed)).fence(3, "run", "test")
         seen = fence.observe(config)
         assert seen.state == "half" and seen.granted, "what is not done must not look done"
         fence.Fencing(config).fence(3, "run", "again")

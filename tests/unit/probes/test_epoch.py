@@ -10,7 +10,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ GOOD = {"epoch.agreed": "OK", "epoch.grant": "OK", "epoch.fenced": "OK", "epoch.
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     (tmp_path / "far").mkdir()
-    with witness(tmp_path / "far") as entry:
-        yield Host(tmp_path, entry)
+    with ExitStack() as stack:
+        yield Host(tmp_path, stack.enter_context(witness(tmp_path / "far")))
 
 
 def test_all_is_well(host):

@@ -274,7 +274,8 @@ def test_backup_to_a_disk_that_fills_up(disk: Mount, place: Path, compress: str,
     change(path, "UPDATE vocabulary SET word = hex(randomblob(300))")
     back_up(path, there, compress=compress)
     before = tree(there)
-    with pytest.raises(OpsError, match="full"):
+    # A small copy may be whole before there is no room left: then its manifest cannot be written.
+    with pytest.raises(OpsError, match="full|No space left"):
         back_up(path, there, compress=compress, verify="none", tell=filling(there, stage))
     (there / "ballast").unlink()
     assert {name: seen for name, seen in tree(there).items() if name != "ballast"} == before
