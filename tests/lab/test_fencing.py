@@ -37,7 +37,9 @@ PACKAGE = "ansible_collections.bilingual_tutor.ops.plugins.module_utils"
 PYTHON = "PYTHONPATH=/usr/local/lib/tutor-ops python3"
 KILLS = 15
 HAND = f"cd {HOME} && exec sudo -u bilingual-tutor env PYTHONPATH={HOME} {HOME}/venv/bin/gunicorn --bind 127.0.0.1:5000 bilingual_tutor.web.app:app"
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+# Minutes long, and of a failover that is not whole yet: `make test` leaves it out and says so.
+LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "part of the failover, asked for with LAB_FAILOVER=1"
+pytestmark = pytest.mark.skipif(bool(lab.why_not() or LEFT_OUT), reason=lab.why_not() or LEFT_OUT or "a lab can be had")
 
 
 class Site:

@@ -29,7 +29,9 @@ REPLICA = "/srv/tutor-ops-replica/data/epoch-0001"
 ETC = "/etc/tutor-ops/replication"
 BINARY = "/usr/local/lib/tutor-ops/litestream"
 PLAY_SECONDS = 240.0
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+# Minutes long, and of a failover that is not whole yet: `make test` leaves it out and says so.
+LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "part of the failover, asked for with LAB_FAILOVER=1"
+pytestmark = pytest.mark.skipif(bool(lab.why_not() or LEFT_OUT), reason=lab.why_not() or LEFT_OUT or "a lab can be had")
 
 
 class Bench:
