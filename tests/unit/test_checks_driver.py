@@ -111,7 +111,7 @@ def test_a_stage_that_hangs_is_stopped_with_all_it_started(checks, tmp_path):
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", pid.read_text().strip()], capture_output=True, text=True, check=False
     )
-    assert state.stdout.strip() in ("", "Z"), "its child goes on"
+    assert state.stdout.strip()[:1] in ("", "Z"), "its child goes on"
     assert (tmp_path / "last").exists(), "what has to follow did not"
 
 
