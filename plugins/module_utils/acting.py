@@ -49,7 +49,7 @@ def run(
 
     try:
         with ending_in_order() if interrupted else contextlib.nullcontext():
-            result = work(teller(module.params["progress"] or ""))
+            result = work(teller(module.params.get("progress") or ""))
     except ActionFailed as exc:
         module.fail_json(msg=str(exc), **timed(exc.result))
     except OpsError as exc:

@@ -185,7 +185,7 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import fencing
 
 
@@ -208,11 +208,7 @@ def main() -> NoReturn:
         required_if=[("state", "unfenced", ["epoch"]), ("state", "granted", ["epoch"])],
         supports_check_mode=True,
     )
-    try:
-        result = fencing(module.params, module.check_mode)
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+    acting.run(module, lambda tell: fencing(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -156,14 +156,12 @@ duration_ms:
   sample: 312.5
 """
 
-import time
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ending import Ended, ending_in_order
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import proof
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication.area import AREA
@@ -201,15 +199,11 @@ def main() -> NoReturn:
         required_if=[("state", "pin", ("path",)), ("state", "compare", ("moment", "replica"))],
         supports_check_mode=True,
     )
-    started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    try:
-        with ending_in_order():
-            result = act(module.params)
-    except OpsError as exc:
-        module.fail_json(msg=str(exc))
-    except Ended as exc:
-        module.fail_json(msg=f"nothing was proved: {exc} ended the run; nothing was left behind")
-    module.exit_json(changed=False, started=started, duration_ms=round((time.monotonic() - begin) * 1000, 1), **result)
+    acting.run(
+        module,
+        lambda tell: {"changed": False, **act(module.params)},
+        lambda exc: f"nothing was proved: {exc} ended the run; nothing was left behind",
+    )
 
 
 if __name__ == "__main__":

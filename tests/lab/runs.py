@@ -62,12 +62,8 @@ class Run:
         return recap.groups() != ("0", "0")
 
 
-def play(ours: lab.Lab, playbook: str, directory: Path, names: Sequence[str], *more: str, **settings: str) -> Run:
-    """Run a playbook of the collection once over hosts whose inventory is in a directory, its ledger beside it.
-
-    ``more`` are words for the command line. A run that records nothing, such as one in check mode, has no envelopes.
-    """
-    before = {name: commands(ours.host(name)) for name in names}
+def ansible(directory: Path, playbook: str, *words: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a playbook, by name or file, over hosts whose inventory ``hosts.yml`` is in a directory."""
     environ = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -76,16 +72,26 @@ def play(ours: lab.Lab, playbook: str, directory: Path, names: Sequence[str], *m
         # The hosts of the last batch had the same addresses: their connections must not be taken for these.
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
     }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    return subprocess.run(
+        [program, "-i", str(directory / "hosts.yml"), playbook, *words],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=seconds, check=False,
+    )  # fmt: skip
+
+
+def play(ours: lab.Lab, playbook: str, directory: Path, names: Sequence[str], *more: str, **settings: str) -> Run:
+    """Run a playbook of the collection once over hosts whose inventory is in a directory, its ledger beside it.
+
+    ``more`` are words for the command line. A run that records nothing, such as one in check mode, has no envelopes.
+    """
+    before = {name: commands(ours.host(name)) for name in names}
     state = directory / "state"
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), f"bilingual_tutor.ops.{playbook}", *more]
-    command += ["-i", str(directory / "hosts.yml")]
+    words = [*more]
     for name, value in {"ops_fail_on": "warning", "ops_locale": "en", "ops_state_dir": str(state), **settings}.items():
-        command += ["-e", f"{name}={value}"]
+        words += ["-e", f"{name}={value}"]
     known = len(read_ledger(state / "ledger.db"))
     started = time.monotonic()
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PLAYBOOK_SECONDS, check=False
-    )
+    done = ansible(directory, f"bilingual_tutor.ops.{playbook}", *words, seconds=PLAYBOOK_SECONDS)
     seconds = time.monotonic() - started
     events = read_ledger(state / "ledger.db")[known:]
     envelopes = {subject: data for _at, subject, data in events}

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import lab
 import pytest
 from debian_tree import LabError
 from faults import APP, DATABASE, HOME, http_code, prove, sh
-from runs import ROOT
+from runs import ansible
 
 PRIMARY, WITNESSES = "tutor1", ("tutor2", "tutor3", "tutor4")
 NETS = range(61, 65)
@@ -68,18 +67,7 @@ class Site:
             for hosts, what in roles
         ]
         (self.directory / "play.json").write_text(json.dumps(plays))
-        environ = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
-        }
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        done = subprocess.run(
-            [program, "-i", str(self.directory / "hosts.yml"), str(self.directory / "play.json"), *words],
-            cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PLAY_SECONDS, check=False,
-        )  # fmt: skip
+        done = ansible(self.directory, str(self.directory / "play.json"), *words, seconds=PLAY_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -19,7 +19,7 @@ from typing import Any
 import lab
 import pytest
 from faults import DATABASE, sh, wait_healthy
-from runs import ROOT
+from runs import ansible
 
 NETS = range(65, 70)
 PRIMARY, STANDBY = "tutor1", "tutor2"
@@ -51,18 +51,7 @@ class Bench:
 
     def ansible(self, playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook; its output is shown by a test that fails."""
-        environ = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
-        }
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        done = subprocess.run(
-            [program, "-i", str(self.directory / "hosts.yml"), playbook, *words],
-            cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PLAY_SECONDS, check=False,
-        )  # fmt: skip
+        done = ansible(self.directory, playbook, *words, seconds=PLAY_SECONDS)
         print(done.stdout + done.stderr)
         return done
 

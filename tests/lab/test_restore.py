@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 import lab
 import pytest
 from faults import APP, DATABASE, HOME, http_code, prove, sh, wait_healthy
-from runs import ROOT
+from runs import ansible
 
 HOST = "tutor1"
 NETS = range(30, 40)
@@ -43,18 +40,7 @@ class Bench:
         always = [{"ansible.builtin.copy": keep, "delegate_to": "localhost", "check_mode": False, "diff": False}]
         play = [{"hosts": HOST, "gather_facts": False, "tasks": [{"block": block, "always": always}]}]
         (self.directory / "play.json").write_text(json.dumps(play))
-        environ = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
-        }
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        done = subprocess.run(
-            [program, "-i", str(self.directory / "hosts.yml"), str(self.directory / "play.json"), *words],
-            cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PLAY_SECONDS, check=False,
-        )  # fmt: skip
+        done = ansible(self.directory, str(self.directory / "play.json"), *words, seconds=PLAY_SECONDS)
         print(done.stdout + done.stderr)
         return done.returncode, json.loads(result.read_text())
 

@@ -9,7 +9,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from typing import Any
 import faults
 import lab
 import pytest
+from runs import ansible
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "tutor1"
 NETS = range(41, 45)
 STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN", "SKIPPED")
@@ -60,15 +59,7 @@ class Bench:
         given = self.directory / "given.json"
         result = self.directory / "result.json"
         given.write_text(json.dumps({"probes": probes, "previous": self.state, "result": str(result)}))
-        environ = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
-        }
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), str(self.directory / "play.yml")]
-        command += ["-i", str(self.directory / "hosts.yml"), "-e", f"@{given}"]
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
+        done = ansible(self.directory, str(self.directory / "play.yml"), "-e", f"@{given}", seconds=120)
         assert done.returncode == 0, done.stdout + done.stderr
         seen = json.loads(result.read_text())
         self.state = seen["state"]

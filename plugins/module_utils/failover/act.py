@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ def configured(options: Mapping[str, Any]) -> Config:
 
 def fencing(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Bring the host into the state asked for; raise OpsError when it may not be, or could not be proved to be."""
-    started, begun = epochs.now(), time.monotonic()
     config = configured(options)
     start = [unit_name(name) for name in options["start"]]
     before = observe(config)
@@ -60,15 +58,12 @@ def fencing(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     except OpsError as exc:
         raise OpsError(f"{exc}; done until then: {'; '.join(act.evidence)}" if act.evidence else str(exc)) from exc
     after = _predicted(before, options) if check_mode else observe(config).as_dict()
-    seconds = time.monotonic() - begun
     return {
         "changed": changed,
         "before": before.as_dict(),
         "after": after,
         "evidence": act.evidence,
         "bound": config.bound,
-        "started": started,
-        "duration_ms": round(seconds * 1000, 1),
         "diff": {"before": _text(before.as_dict()), "after": _text(after)},
     }
 
