@@ -83,6 +83,18 @@ def test_api_test_writes_a_row_that_others_see(app: str, sandbox: Sandbox) -> No
     assert row == (json.loads(body)["id"],)
 
 
+def test_a_mark_is_a_row_each_time_and_tells_who_made_it(app: str, sandbox: Sandbox) -> None:
+    """Served twice it is there twice: the table must not hide that."""
+    for name in ("m1-a", "m1-a", "m2-a"):
+        status, body = fetch(f"{app}/api/marks?id={name}", method="POST")
+        made = json.loads(body)
+        assert (status, made["id"], made["node"], made["epoch"]) == (200, name, os.uname().nodename, 0)
+    status, body = fetch(f"{app}/api/marks?prefix=m1-")
+    told = f"{os.uname().nodename} 0"
+    assert (status, json.loads(body)["marks"]) == (200, [["m1-a", told], ["m1-a", told]])
+    assert fetch(f"{app}/api/marks?id=", method="POST")[0] == 400
+
+
 def test_unknown_paths_and_methods_are_not_found(app: str) -> None:
     assert fetch(f"{app}/nothing")[0] == 404
     assert fetch(f"{app}/api/test")[0] == 404

@@ -4,8 +4,8 @@
 """The web application: a stand-in with the shape, the files and the habits of the real Bilingual Tutor.
 
 Environment: ``DB_PATH``, ``LOG_FILE_PATH``, ``CACHE_HOST``, ``CACHE_PORT``, ``CACHE_PASSWORD`` as in the real one, and
-``BILINGUAL_TUTOR_FAULT`` (path of the fault switch) and ``BILINGUAL_TUTOR_HEALTH`` (``deep``, or ``absent``: /health is
-404 as in the real Flask application).
+``BILINGUAL_TUTOR_FAULT`` (path of the fault switch), ``BILINGUAL_TUTOR_GRANT`` (path of the grant, whose epoch a mark
+tells) and ``BILINGUAL_TUTOR_HEALTH`` (``deep``, or ``absent``: /health is 404 as in the real Flask application).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ HOME = Path(__file__).resolve().parents[2]
 VERSION = "2.0.0"
 PAGE_SECONDS = 60
 LONGEST_SLOW_MS = 10_000
+LONGEST_MARK = 100
 
 PAGE = """<!DOCTYPE html>
 <html lang="zh-CN">
@@ -48,14 +49,17 @@ Answer = tuple[HTTPStatus, str, str]
 class Tutor:
     """The application without its fault switch."""
 
-    def __init__(self, database: LearningDatabase, cache: Cache, deep_health: bool) -> None:
+    def __init__(self, database: LearningDatabase, cache: Cache, grant: Path, deep_health: bool) -> None:
         self._database = database
         self._cache = cache
+        self._grant = grant
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], Answer]] = {
             ("GET", "/"): self.page,
             ("GET", "/api/health"): self.shallow_health,
             ("GET", "/api/slow"): self.slow,
             ("POST", "/api/test"): self.test,
+            ("POST", "/api/marks"): self.mark,
+            ("GET", "/api/marks"): self.marks,
         }
         if deep_health:
             self._routes["GET", "/health"] = self.health
@@ -113,6 +117,41 @@ class Tutor:
             return answer(HTTPStatus.INTERNAL_SERVER_ERROR, status="lost", id=row, token=token)
         return answer(HTTPStatus.OK, status="ok", id=row, token=token)
 
+    def mark(self, environ: dict[str, Any]) -> Answer:
+        """Commit a row that carries ``?id=`` and say who did, in which epoch.
+
+        The table has no unique column for it: a request that was served twice must leave two rows.
+        """
+        name = parse_qs(environ.get("QUERY_STRING", "")).get("id", [""])[0]
+        if not 0 < len(name) <= LONGEST_MARK:
+            return answer(
+                HTTPStatus.BAD_REQUEST, status="error", message=f"id: expected 1 to {LONGEST_MARK} characters"
+            )
+        node, epoch = os.uname().nodename, self._epoch()
+        with self._database.query("insert_mark") as connection:
+            connection.execute(
+                "INSERT INTO content (title, body, content_type, language, level) VALUES (?, ?, 'mark', '-', '-')",
+                (name, f"{node} {epoch}"),
+            )
+        return answer(HTTPStatus.OK, status="ok", id=name, node=node, epoch=epoch)
+
+    def marks(self, environ: dict[str, Any]) -> Answer:
+        """All marks whose id begins with ``?prefix=``, oldest first, each with who committed it in which epoch."""
+        prefix = parse_qs(environ.get("QUERY_STRING", "")).get("prefix", [""])[0]
+        with self._database.query("get_marks") as connection:
+            rows = connection.execute(
+                "SELECT title, body FROM content WHERE content_type = 'mark' AND substr(title, 1, ?) = ? ORDER BY id",
+                (len(prefix), prefix),
+            ).fetchall()
+        return answer(HTTPStatus.OK, status="ok", node=os.uname().nodename, epoch=self._epoch(), marks=rows)
+
+    def _epoch(self) -> int:
+        """The epoch that this host was granted; 0 where nobody grants anything."""
+        try:
+            return int(json.loads(self._grant.read_text(encoding="utf-8"))["epoch"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0
+
     def slow(self, environ: dict[str, Any]) -> Answer:
         """A query of ``?ms=`` milliseconds, for the slow query log."""
         wanted = parse_qs(environ.get("QUERY_STRING", "")).get("ms", ["200"])[0]
@@ -148,7 +187,8 @@ def create_app() -> FaultSwitch:
     except sqlite3.Error:
         logs.logger.error("数据库打开失败, 每个请求将重试")
     cache.ping()
-    tutor = Tutor(database, cache, deep_health=environ.get("BILINGUAL_TUTOR_HEALTH", "deep") == "deep")
+    grant = Path(environ.get("BILINGUAL_TUTOR_GRANT", "/run/tutor-ops/grant"))
+    tutor = Tutor(database, cache, grant, deep_health=environ.get("BILINGUAL_TUTOR_HEALTH", "deep") == "deep")
     return FaultSwitch(tutor, Path(environ.get("BILINGUAL_TUTOR_FAULT", "/run/bilingual-tutor/fault")))
 
 
