@@ -144,3 +144,12 @@ def test_ops_fence(run_module, tmp_path, returns_as_documented):
         for check in (True, False):
             again = run_module("ops_fence", state=state, epoch=epoch, _ansible_check_mode=check, **where)
             assert not again["changed"] and again["after"] == result["after"]
+
+
+def test_failover_look(run_module, tmp_path, returns_as_documented):
+    where = {"root": str(tmp_path), "config": str(tmp_path / "none"), "state_dir": str(tmp_path)}
+    result = run_module(
+        "failover_look", host="tutor1", peers=[{"name": "a", "address": "127.0.0.1", "port": 1}], **where
+    )
+    assert not result["changed"] and result["look"]["errors"] == {}
+    returns_as_documented("failover_look", result)

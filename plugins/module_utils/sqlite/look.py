@@ -56,14 +56,19 @@ def become(uid: int, gid: int) -> None:
     """Give up root for good and become a user, with all the groups it is in. Nothing happens when we are not root."""
     if os.geteuid() != 0 or uid == 0:
         return
-    try:
-        entry = pwd.getpwuid(uid)
-        groups, gid = os.getgrouplist(entry.pw_name, entry.pw_gid), entry.pw_gid
-    except KeyError:
-        groups = [gid]  # a user without an account: the file's group is the best guess
+    groups, gid = groups_of(uid, gid)
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
+
+
+def groups_of(uid: int, gid: int) -> tuple[list[int], int]:
+    """Return all groups of a user and its own one; of a user without an account the given one is the best guess."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return [gid], gid
+    return os.getgrouplist(entry.pw_name, entry.pw_gid), entry.pw_gid
 
 
 def look(questions: Questions, user: tuple[int, int]) -> dict[str, Any]:
