@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 OK, FAIL, UNKNOWN = "ok", "fail", "unknown"
+# The detail of a write that was answered by a proxy's maintenance page.
+MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True)

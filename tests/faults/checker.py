@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acks import FAIL, OK, UNKNOWN, Ack
+from acks import FAIL, MAINTENANCE, OK, UNKNOWN, Ack
 
 # A row is acknowledged before its change is copied, and the copy bears the time at which it was made.
 RPO_TOLERANCE = 0.25
@@ -63,6 +63,7 @@ class Verdict:
     failed: int = 0
     proxied: int = 0
     client_errors: int = 0
+    told_to_wait: int = 0
     lost: list[Ack] = field(default_factory=list)
     accounted: list[Ack] = field(default_factory=list)
     phantom: list[str] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Verdict:
             "failed": self.failed,
             "proxied": self.proxied,
             "client_errors": self.client_errors,
+            "told_to_wait": self.told_to_wait,
             **counted,
             "dual_seconds": round(self.dual_seconds, 3),
             "gap": None if self.gap is None else round(self.gap, 3),
@@ -119,7 +121,8 @@ def check(acks: Sequence[Ack], there: Sequence[str], account: Account | None = N
     found.failed = sum(ack.outcome == FAIL for ack in acks)
     proxied = [ack for ack in acks if ack.via == "proxy"]
     found.proxied = len(proxied)
-    found.client_errors = sum(ack.outcome != OK for ack in proxied)
+    found.told_to_wait = sum(ack.outcome != OK and ack.detail == MAINTENANCE for ack in proxied)
+    found.client_errors = sum(ack.outcome != OK for ack in proxied) - found.told_to_wait
     found.terms = terms(acks)
     found.dual, found.dual_seconds = dual(acks)
     found.disorder = disorder(acks)

@@ -11,7 +11,7 @@ from pathlib import Path
 import acks
 import checker
 import pytest
-from acks import FAIL, OK, UNKNOWN, Ack
+from acks import FAIL, MAINTENANCE, OK, UNKNOWN, Ack
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +42,12 @@ def test_a_good_switchover_passes_and_is_measured() -> None:
     assert verdict.gap == pytest.approx(BACK - 9.9) and verdict.gap_from == pytest.approx(9.91)
     assert [(term.epoch, term.node, term.acks) for term in verdict.terms] == [(4, "tutor1", 100), (5, "tutor2", 100)]
     assert checker.first_ok(history, 4) == pytest.approx(BACK + 0.01)
+
+
+def test_to_be_told_to_wait_is_no_error() -> None:
+    history = [replace(ack, detail=MAINTENANCE) if ack.outcome != OK else ack for ack in switchover()]
+    verdict = checker.check(history, there(history))
+    assert (verdict.client_errors, verdict.told_to_wait) == (0, 30)
 
 
 @pytest.mark.parametrize("number", [0, 99, 199])

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import checker
 import pytest
 import writers
-from acks import FAIL, OK, UNKNOWN
+from acks import FAIL, MAINTENANCE, OK, UNKNOWN
 
 
 class Server(ThreadingHTTPServer):
@@ -92,7 +92,7 @@ def one(server: Server, patience: float = 5.0) -> writers.Ack:
     ("mood", "outcome", "taken"),
     [
         ("good", OK, True),
-        ("maintenance", FAIL, False),
+        ("maintenance", UNKNOWN, False),
         ("hangs up", UNKNOWN, True),
         ("gateway", UNKNOWN, True),
         ("another's", UNKNOWN, True),
@@ -102,6 +102,7 @@ def test_an_answer_is_judged(server: Server, mood: str, outcome: str, taken: boo
     server.mood = mood
     ack = one(server)
     assert (ack.outcome, bool(server.taken)) == (outcome, taken)
+    assert (ack.detail == MAINTENANCE) == (mood == "maintenance")
     assert (ack.node, ack.epoch) == (("here", 3) if outcome == OK else ("", 0))
     assert ack.invoked < ack.ended
 

@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from acks import FAIL, OK, UNKNOWN, Ack, History
+from acks import FAIL, MAINTENANCE, OK, UNKNOWN, Ack, History
 
 CLONE_NEWNET = 0x40000000
 # A write that is held for longer than this is given up by its client.
 PATIENCE = 10.0
 SAMPLE_SECONDS = 0.1
 SAMPLE_PATIENCE = 2.0
-# The proxies' own pages say who answered: what bears this mode was not handed on to any host.
-MODE, MAINTENANCE = "X-Tutor-Mode", "maintenance"
+# The proxies' page that asks to come back later; other answers than 200 and it are errors.
+MODE = "X-Tutor-Mode"
 
 
 def enter_network(namespace: Path) -> None:
@@ -143,10 +143,9 @@ def ask(connection: http.client.HTTPConnection, client: Client, name: str) -> Ac
                 return ended(OK, node=str(told["node"]), epoch=int(told["epoch"]))
         except (ValueError, KeyError, TypeError):
             return ended(UNKNOWN, f"200 with {body[:80]!r}")
-    if answer.getheader(MODE) == MAINTENANCE:
-        return ended(FAIL, "maintenance")
-    # 502 and 504 stand for a server that did not answer, which may have committed; 500 for one that broke down.
-    return ended(UNKNOWN, f"{answer.status} {answer.reason}")
+    # All of them may stand for a server that had committed and was gone before it could say so, that page too.
+    page = answer.status == 503 and answer.getheader(MODE) == MAINTENANCE
+    return ended(UNKNOWN, MAINTENANCE if page else f"{answer.status} {answer.reason}")
 
 
 def marks(address: str, prefix: str, port: int = 80, namespace: Path | None = None) -> tuple[str, int, list[str]]:
