@@ -14,6 +14,7 @@ The stages are the list STAGES. Each has a log in .cache/checks; a failed one sh
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -43,10 +44,6 @@ OLDEST, NEWEST = "3.9", "3.13"
 # What ansible-test calls a success: it skips everything, without failing, in a folder that git ignores.
 NOTHING_TESTED = "All targets skipped"
 DEPRECATED = "[DEPRECATION WARNING]"
-
-
-# Commands that run now: an interrupt of the driver is passed on to them, so that they clean up what they made.
-RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,8 @@ SANITY = (
 )
 VENV = ("{venv}/bin/uv", "venv", "-q", "--allow-existing", "--seed", "-p")
 INSTALL = ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/python", "-r")
-PYTEST = ("{bin}/python", "-m", "pytest", "-q", "-rs")
+# The last lines of a log, which the driver shows, name what failed, and what took longest.
+PYTEST = ("{bin}/python", "-m", "pytest", "-q", "-rfEs", "--durations=20", "--durations-min=2")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 # The folders of tests/integration, in two stages.
 INTEGRATION = tuple(f"tests/integration/{name}" for name in ("demo", "offsite", "progress", "redis", "weekly"))
@@ -299,36 +297,71 @@ def judge(stage: Stage, code: int, log: Path) -> tuple[str, str]:
     return "passed", (counted[-1].strip() if counted else "") + told
 
 
-def execute(words: list[str], where: Path, env: dict[str, str], out: IO[str], limit: float) -> int:
-    """Run one command until it ends, or for so many seconds; return its exit status, 124 when it was stopped."""
-    out.write(f"$ {' '.join(words)}\n")
-    out.flush()
-    child = subprocess.Popen(
-        words,
-        cwd=where,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    RUNNING.add(child)
-    try:
-        return child.wait(max(1.0, limit))
-    except subprocess.TimeoutExpired:
-        out.write("\nstopped: the time of this stage is up\n")
-    finally:
-        RUNNING.discard(child)
-    os.killpg(child.pid, signal.SIGTERM)
-    try:
-        child.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    return 124
+class Commands:
+    """The commands that run now. An interrupt reaches each of them, so that they clean up what they made."""
+
+    def __init__(self) -> None:
+        # A second interrupt may come while the first is passed on, in the same thread.
+        self.lock = threading.RLock()
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """Pass an interrupt on; from now on only what cleans up is started."""
+        with self.lock:
+            self.interrupted = True
+            for child in self.running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGINT)
+
+    def start(
+        self, words: list[str], where: Path, env: dict[str, str], out: IO[str], last: bool
+    ) -> subprocess.Popen[bytes] | None:
+        """Start a command in a session of its own; the lock keeps an interrupt from missing one that just starts."""
+        with self.lock:
+            if self.interrupted and not last:
+                return None
+            child = subprocess.Popen(
+                words,
+                cwd=where,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self.running.add(child)
+        return child
+
+    def execute(
+        self, words: list[str], where: Path, env: dict[str, str], out: IO[str], limit: float, last: bool = False
+    ) -> int:
+        """Run one command until it ends, or for so many seconds; return its exit status.
+
+        124 stands for one that was stopped, 130 for one that was not started after an interrupt.
+        """
+        out.write(f"$ {' '.join(words)}\n")
+        out.flush()
+        child = self.start(words, where, env, out, last)
+        if child is None:
+            return 130
+        try:
+            return child.wait(max(1.0, limit))
+        except subprocess.TimeoutExpired:
+            out.write("\nstopped: the time of this stage is up\n")
+        finally:
+            with self.lock:
+                self.running.discard(child)
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        return 124
 
 
-def run(stage: Stage) -> Result:
+def run(stage: Stage, commands: Commands) -> Result:
     """Run one stage to its end or its limit; nothing of it is left running."""
     log = LOGS / f"{stage.name.replace(' ', '-')}.log"
     for old in (log, log.with_suffix(".ansible")):
@@ -347,13 +380,13 @@ def run(stage: Stage) -> Result:
     code = 0
     with log.open("w", encoding="utf-8") as out:
         for command in stage.commands:
-            code = execute(
-                [word.format(**values) for word in command], where, env, out, stage.limit - (time.monotonic() - start)
-            )
+            words = [word.format(**values) for word in command]
+            code = commands.execute(words, where, env, out, stage.limit - (time.monotonic() - start))
             if code:
                 break
         if stage.last:
-            code = execute([word.format(**values) for word in stage.last], where, env, out, 60.0) or code
+            words = [word.format(**values) for word in stage.last]
+            code = commands.execute(words, where, env, out, 60.0, last=True) or code
     outcome, remark = judge(stage, code, log)
     shutil.rmtree(scratch, ignore_errors=True)
     return Result(stage, outcome, remark, time.monotonic() - start)
@@ -369,6 +402,7 @@ class Scheduler:
         self.results: list[Result] = []
         self.running: list[Stage] = []
         self.changed = threading.Condition()
+        self.commands = Commands()
 
     def ready(self) -> Stage | None:
         """Return the next stage that may start now; those alone come last, each by itself."""
@@ -400,7 +434,7 @@ class Scheduler:
                 self.running.append(stage)
                 broken = self.broken(stage)
             try:
-                result = Result(stage, "skipped", broken) if broken else run(stage)
+                result = Result(stage, "skipped", broken) if broken else run(stage, self.commands)
             except Exception as exc:  # noqa: BLE001 - whatever broke the driver is that stage's failure, not a hang
                 result = Result(stage, "failed", f"{type(exc).__name__}: {exc}")
             with self.changed:
@@ -409,22 +443,30 @@ class Scheduler:
                 report(result)
                 self.changed.notify_all()
 
+    def interrupt(self, *_signal: object) -> None:
+        """Begin nothing more, and end what runs."""
+        with self.changed:
+            self.waiting.clear()
+            self.changed.notify_all()
+        self.commands.interrupt()
+
     def all(self) -> list[Result]:
-        """Run everything and return the results in the order of the list."""
+        """Run everything and return the results in the order of the list. To be called in the main thread."""
         order = {stage.name: place for place, stage in enumerate(self.waiting)}
         threads = [threading.Thread(target=self.work) for _turn in range(self.workers)]
-        for thread in threads:
-            thread.start()
+        # No exception: one that comes while a thread is waited for makes Python before 3.13 take that thread for ended.
+        # Also where a shell started us in the background and had SIGINT ignored: what we start inherits that.
+        before = {number: signal.signal(number, self.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            with self.changed:
-                self.waiting.clear()
-            for child in list(RUNNING):
-                os.killpg(child.pid, signal.SIGINT)
+                thread.start()
+            # Awake now and then: a signal that comes just before the wait begins does not end it.
             for thread in threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(0.2)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
         self.results += [Result(stage, "failed", "never ran") for stage in self.waiting]
         return sorted(self.results, key=lambda result: order[result.stage.name])
 
@@ -442,7 +484,7 @@ def report(result: Result) -> None:
 
 def table(results: list[Result]) -> None:
     """Print what every stage came to."""
-    width = max(len(result.stage.name) for result in results)
+    width = max((len(result.stage.name) for result in results), default=0)
     print()
     for result in results:
         print(f"{result.stage.name:{width}}  {result.outcome:7}  {result.seconds:7.1f} s  {result.remark}".rstrip())
@@ -476,12 +518,10 @@ def main() -> int:
         return 0
     LOGS.mkdir(parents=True, exist_ok=True)
     link_pythons()
-    # Also where a shell started us in the background and had SIGINT ignored: what we start inherits that.
-    for interrupt in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(interrupt, signal.default_int_handler)
-    results = Scheduler(stages, options.workers).all()
+    scheduler = Scheduler(stages, options.workers)
+    results = scheduler.all()
     table(results)
-    return 1 if any(result.outcome == "failed" for result in results) else 0
+    return 1 if scheduler.commands.interrupted or any(result.outcome == "failed" for result in results) else 0
 
 
 if __name__ == "__main__":

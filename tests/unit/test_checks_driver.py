@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,29 +116,85 @@ def test_a_stage_that_hangs_is_stopped_with_all_it_started(checks, tmp_path):
     assert (tmp_path / "last").exists(), "what has to follow did not"
 
 
-@pytest.fixture
-def interruptible():
-    """Undo what a shell does to whatever it starts in the background: ignore SIGINT, for good."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def test_a_test_that_hangs_tells_its_name(checks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(checks.VENVS, "venv", Path(sys.executable).parent.parent)
+    (tmp_path / "test_it.py").write_text("import os\n\n\ndef test_hangs():\n    os.read(os.pipe()[0], 1)\n")
+    ours = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), "-o", "timeout=1")
+    command = (*checks.PYTEST, *checks.PARALLEL, *ours, str(tmp_path / "test_it.py"))
+    assert outcomes(checks, checks.Stage("hang", "test", (command,), limit=60.0)) == [("hang", "failed", "exit 1")]
+    shown = capsys.readouterr().out
+    assert "os.read(os.pipe()[0], 1)" in shown
+    assert re.search(r"FAILED \S*test_it\.py::test_hangs", shown)
 
 
-def test_an_interrupt_reaches_what_runs_and_nothing_more_starts(checks, tmp_path, interruptible):
-    told, ready = tmp_path / "told", tmp_path / "ready"
-    script = f"trap 'echo told > {told}; exit 130' INT; : > {ready}; while :; do sleep 0.05; done"
-    later = shell(checks, "later", f"touch {tmp_path}/later", after=("long",))
+TOLD = "trap 'echo told > {0}/told; exit 130' INT; : > {0}/ready; while :; do sleep 0.05; done"
+
+
+def wait_for(condition):
+    """Wait until a condition holds, at most half a minute."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true within 30 s"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_reaches_what_runs_and_nothing_more_starts(checks, tmp_path, number):
+    handler = signal.getsignal(number)
+    scheduler = checks.Scheduler(
+        [
+            shell(checks, "long", TOLD.format(tmp_path), limit=60.0, last=("touch", str(tmp_path / "last"))),
+            shell(checks, "later", f"touch {tmp_path}/later", after=("long",)),
+        ],
+        1,
+    )
 
     def interrupt():
-        end = time.monotonic() + 30
-        while not ready.exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        wait_for((tmp_path / "ready").exists)
+        os.kill(os.getpid(), number)
 
-    threading.Thread(target=interrupt).start()
-    assert outcomes(checks, shell(checks, "long", script), later) == [("long", "failed", "exit 130")]
-    assert told.exists()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert [(result.stage.name, result.remark) for result in scheduler.all()] == [("long", "exit 130")]
+    thread.join()
+    assert (tmp_path / "told").exists()
+    assert (tmp_path / "last").exists(), "what cleans up did not run"
     assert not (tmp_path / "later").exists()
+    assert signal.getsignal(number) == handler
+
+
+def test_an_interrupt_does_not_miss_a_command_that_just_starts(checks, tmp_path, monkeypatch):
+    stage = checks.Stage("two", "test", (("sh", "-c", TOLD.format(tmp_path)), ("touch", f"{tmp_path}/later")), limit=60)
+    scheduler = checks.Scheduler([stage, shell(checks, "waits", "true", after=("two",))], 1)
+
+    class Interrupted(subprocess.Popen):
+        """A command that runs before its starter hears of it, which is when the interrupt comes."""
+
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            wait_for((tmp_path / "ready").exists)
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: not scheduler.waiting)
+
+    monkeypatch.setattr(checks.subprocess, "Popen", Interrupted)
+    assert [(result.stage.name, result.remark) for result in scheduler.all()] == [("two", "exit 130")]
+    assert not (tmp_path / "later").exists()
+
+
+def test_an_interrupt_between_two_commands_leaves_only_what_cleans_up(checks, tmp_path):
+    commands = checks.Commands()
+    stage = shell(checks, "stage", f"touch {tmp_path}/began", last=("touch", str(tmp_path / "last")))
+    commands.interrupt()
+    assert checks.run(stage, commands).remark == "exit 130"
+    assert [name for name in ("began", "last") if (tmp_path / name).exists()] == ["last"]
+
+
+def test_interrupted_before_anything_ended_is_no_success(checks, monkeypatch):
+    monkeypatch.setattr(checks, "STAGES", [shell(checks, "never", "true")])
+    monkeypatch.setattr(checks, "link_pythons", lambda: {})
+    monkeypatch.setattr(sys, "argv", ["checks.py"])
+    monkeypatch.setattr(checks.Scheduler, "work", lambda self: self.interrupt())
+    assert checks.main() == 1
 
 
 def test_alone_is_alone_and_last(checks, tmp_path):
