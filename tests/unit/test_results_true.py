@@ -153,3 +153,21 @@ def test_failover_look(run_module, tmp_path, returns_as_documented):
     )
     assert not result["changed"] and result["look"]["errors"] == {}
     returns_as_documented("failover_look", result)
+
+
+@pytest.mark.skipif(not shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin"), reason="no nginx here")
+def test_ops_traffic(run_module, tmp_path, returns_as_documented):
+    """Without a running nginx, which tests/unit/traffic has: what is written is for its start."""
+    (tmp_path / "tutor-ops").mkdir()
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{ }}\n"
+        f"http {{ access_log off; include {tmp_path}/tutor-ops/upstream.conf; }}\n"
+    )
+    where = {"directory": str(tmp_path / "tutor-ops"), "config": str(tmp_path / "nginx.conf")}
+    where["pidfile"] = str(tmp_path / "nginx.pid")
+    for check, changed in ((True, True), (False, True), (False, False), (True, False)):
+        result = run_module("ops_traffic", state="maintenance", _ansible_check_mode=check, **where)
+        returns_as_documented("ops_traffic", result)
+        assert result["changed"] == changed and result["after"]["file_mode"] == "maintenance"
+    refused = run_module("ops_traffic", state="serving", upstream="10.0.0.1", **where)
+    assert refused["failed"] and "nginx does not run" in refused["msg"]
