@@ -541,15 +541,18 @@ def test_read_only_file_system(backup: Backup, dest: Path) -> None:
         subprocess.run(["umount", str(dest)], check=True)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 @pytest.mark.parametrize("instead", ["nothing", "directory", "link"])
-def test_the_destination_goes_away_meanwhile(database: Path, dest: Path, place: Path, instead) -> None:
-
+def test_the_destination_goes_away_meanwhile(database: Path, dest: Path, place: Path, instead, damaged) -> None:
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
+    if damaged:
+        whole = database.read_bytes()
+        database.write_bytes(whole[:8192] + b"\xff" * 8192 + whole[16384:])
 
-    def swap(stage: str, _done: float | None = None) -> None:
-        """Be told of the progress, and take the directory away in the middle."""
-        if stage == "integrity_check" and dest.stat().st_ino == inode:
+    def swap(stage: str, done: float | None = None) -> None:
+        """Be told of the progress, and take the directory away: in the middle, or when the copy was found bad."""
+        if stage == "integrity_check" and (done == 1 or not damaged) and dest.stat().st_ino == inode:
             dest.rename(place / "moved")
             if instead == "link":
                 dest.symlink_to(elsewhere)

@@ -272,6 +272,8 @@ def _act(dest: Destination, job: Job, deadline: Deadline, tell: Tell) -> Result:
             checks, fault = judge.database(say, made, floors)
             result.checks += checks
             if fault:
+                # SQLite opens by path: a copy in a directory that was taken away is found bad, and proves nothing.
+                dest.same()
                 result.rejected.append(f"{dest.path}/{shelf.reject(dest, stem, made.partial, made.name)}")
                 result.failed = (
                     result.failed or f"{target.path}: {fault}. Kept as {result.rejected[-1]}; no backup was touched"
