@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
+
 ROOT = Path(__file__).resolve().parent.parent
 # On a target there is ansible.module_utils and nothing else of Ansible, and no library of the controller.
 CONTROLLER = re.compile(
@@ -90,6 +92,33 @@ def returns_as_documented() -> Callable[[str, Mapping[str, Any]], None]:
         assert not wrong, f"{module}: RETURN is not what was returned:\n" + "\n".join(wrong)
 
     return check
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def as_nobody() -> Callable[[Callable[[], Any]], Any]:
+    """Run a function as a user without rights and return what it returns, plain JSON.
+
+    In a child that is killed after a minute: a fork of this very process would go on with the tests, as a second one,
+    where an assertion in it fails.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+
+    def run(function: Callable[[], Any]) -> Any:
+        def child() -> Any:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            return function()
+
+        outcome = run_isolated(child, 60)
+        assert (outcome.error, outcome.timed_out) == ("", False)
+        return outcome.value
+
+    return run
 
 
 RUN = """

@@ -152,6 +152,7 @@ def witness(answer: bytes | None, drip: float = 0.0) -> Iterator[Witness]:
                 connection, _address = server.accept()
             except OSError:
                 return
+            connection.settimeout(10)
             with closing(connection):
                 connection.recv(4096)
                 for byte in answer or b"":
@@ -166,9 +167,12 @@ def witness(answer: bytes | None, drip: float = 0.0) -> Iterator[Witness]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield Witness("w", "127.0.0.1", server.getsockname()[1])
-        done.set()
-        server.shutdown(socket.SHUT_RDWR)
+        try:
+            yield Witness("w", "127.0.0.1", server.getsockname()[1])
+        finally:
+            # Python does not end before this thread does.
+            done.set()
+            server.shutdown(socket.SHUT_RDWR)
     thread.join(10)
 
 

@@ -101,29 +101,11 @@ def test_a_crontab_of_somebody_else_is_not_read_by_cron(host):
     assert host.look().params["why"] == cron.WHY["owner"].en
 
 
-def run_as_nobody(function):
-    """Return what a function says when nobody runs it."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        os.write(writer, str(function()).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        answer = pipe.read()
-    os.waitpid(pid, 0)
-    return answer
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-def test_a_spool_that_may_not_be_read_is_unknown_not_missing(host, tmp_path):
+def test_a_spool_that_may_not_be_read_is_unknown_not_missing(host, tmp_path, as_nobody):
     host.put(f"spool/{ME}", f"{JOB}\n").parent.chmod(0o700)
     for directory in (tmp_path, *list(tmp_path.parents)[:3]):
         directory.chmod(0o755)
-    assert run_as_nobody(lambda: host.look().message) == "cron.denied"
+    assert as_nobody(lambda: host.look().message) == "cron.denied"
 
 
 @pytest.mark.parametrize(

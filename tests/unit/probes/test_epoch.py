@@ -31,10 +31,13 @@ def witness(directory: Path) -> Iterator[dict[str, Any]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield {"name": "w1", "address": "127.0.0.1", "port": server.server_address[1]}
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield {"name": "w1", "address": "127.0.0.1", "port": server.server_address[1]}
+    finally:
+        # Python does not end before this thread does.
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class Host:

@@ -11,9 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -446,46 +444,15 @@ def test_missing_and_optional(tmp_path: Path) -> None:
     assert allowed["log.missing"].status is Status.SKIPPED
 
 
-@pytest.fixture
-def as_nobody() -> Iterator[Callable[[Callable[[Path], dict[str, Check]]], list[list[Any]]]]:
-    """Run something as an unprivileged user, in a directory that one can reach."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become somebody else")
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-
-    def run(work: Callable[[Path], dict[str, Check]]) -> list[list[Any]]:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-                told = [[c.id, int(c.status), c.reason, c.summary] for c in work(folder).values()]
-                os.write(writer, json.dumps(told).encode())
-            finally:
-                os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as stream:
-            text = stream.read()
-        os.waitpid(child, 0)
-        return list(json.loads(text))
-
-    run.folder = folder  # type: ignore[attr-defined]
-    yield run
-    shutil.rmtree(folder)
-
-
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_unreadable_is_unknown_and_says_whose_it_is(as_nobody: Any, what: str) -> None:
-    folder = as_nobody.folder / "logs"
+def test_unreadable_is_unknown_and_says_whose_it_is(as_nobody: Any, passable: Path, what: str) -> None:
+    folder = passable / "logs"
     folder.mkdir()
     path = folder / "app.log"
     path.write_text(error("secret"))
     path.chmod(0o640 if what == "file" else 0o644)
     folder.chmod(0o755 if what == "file" else 0o750)
-    told = as_nobody(lambda _folder: Logs(folder).look())
+    told = as_nobody(lambda: [[c.id, int(c.status), c.reason, c.summary] for c in Logs(folder).look().values()])
     denied = [one for one in told if one[0] == "log.readable"]
     assert denied and denied[0][1:3] == [Status.UNKNOWN, "denied"]
     name, mode = (path, "0640") if what == "file" else (folder, "0750")
