@@ -14,6 +14,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite import area as offsite
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes import registry, runner, waivers
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import words
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.salvage import area as salvage
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain import area as maintenance
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import area as restore_area
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot import area as backup_area
@@ -25,7 +26,7 @@ LOCALES = ("en", "zh")
 def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
-    acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA, offsite.AREA]
+    acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA, offsite.AREA, salvage.AREA]
     found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *acts, *probes]
     return list({id(area): area for area in found}.values())
 

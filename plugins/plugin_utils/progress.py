@@ -33,6 +33,7 @@ NAME = "bilingual-tutor-ops-progress.XXXXXXXXXX"
 # What the stages that modules tell of are called in Chinese; in English they are called by their keys.
 STAGES = {
     "analyze": "更新统计信息",
+    "apply": "试应用导出",
     "check": "检查副本",
     "compare": "比对数据库",
     "compress": "压缩",
