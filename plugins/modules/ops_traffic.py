@@ -32,7 +32,7 @@ options:
     required: true
   upstream:
     description:
-      - Address or name of the host that is to serve, with C(:PORT) unless that is 80.
+      - Address or name of the host that is to serve, with C(:PORT) unless that is the one of the role, 80.
     type: str
   drain:
     description:
@@ -59,11 +59,11 @@ options:
       - Where nginx keeps the number of its master process.
     type: path
     default: /run/nginx.pid
-  ping_port:
+  run_id:
     description:
-      - The port on 127.0.0.1 at which nginx tells what it does.
-    type: int
-    default: 8766
+      - The run that asks for it; told in the evidence.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -96,7 +96,7 @@ upstream:
   description: Where requests go; empty in the maintenance.
   returned: success
   type: str
-  sample: 10.0.0.12:80
+  sample: 10.0.0.12
 before:
   description: What was found.
   returned: success
@@ -109,7 +109,7 @@ before:
     upstream:
       description: Where they send requests.
       type: str
-      sample: 10.0.0.11:80
+      sample: 10.0.0.11
     file_mode:
       description: What C(upstream.conf) says.
       type: str
@@ -117,7 +117,7 @@ before:
     file_upstream:
       description: The upstream there.
       type: str
-      sample: 10.0.0.11:80
+      sample: 10.0.0.11
     running:
       description: Whether nginx runs.
       type: bool
@@ -146,7 +146,7 @@ evidence:
   returned: success
   type: list
   elements: str
-  sample: ["nginx -t accepts it", "new workers answer serving 10.0.0.12:80", "no old worker is left of 2"]
+  sample: ["nginx -t accepts it", "new workers answer serving 10.0.0.12", "no old worker is left of 2"]
 started:
   description: When it began, UTC.
   returned: success
@@ -177,7 +177,7 @@ def main() -> NoReturn:
             directory=dict(type="path", default="/etc/nginx/tutor-ops"),
             config=dict(type="path", default="/etc/nginx/nginx.conf"),
             pidfile=dict(type="path", default="/run/nginx.pid"),
-            ping_port=dict(type="int", default=8766),
+            run_id=dict(type="str", default=""),
         ),
         required_if=[("state", "serving", ["upstream"])],
         supports_check_mode=True,

@@ -28,12 +28,10 @@ PAUSE = 0.01
 
 def switch(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Send the requests where they are to go; raise OpsError when they do not, with the configuration that was there."""
-    site = Site(
-        Path(options["directory"]), Path(options["config"]), Path(options["pidfile"]), int(options["ping_port"])
-    )
+    site = Site(Path(options["directory"]), Path(options["config"]), Path(options["pidfile"]))
     serving = options["state"] == nginx.SERVING
-    wanted = Traffic(options["state"], nginx.upstream(options["upstream"]) if serving else "")
-    act = Act(site, wanted, options["deadline"], options["drain"])
+    wanted = Traffic(options["state"], nginx.upstream(options["upstream"], site.port) if serving else "")
+    act = Act(site, wanted, options["deadline"], options["drain"], options["run_id"])
     if check_mode:
         result = act.plan()
     else:
@@ -46,10 +44,15 @@ def switch(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 class Act:
     """One switch. It may be repeated, and killed at any moment: the file is always one that nginx accepts."""
 
-    def __init__(self, site: Site, wanted: Traffic, deadline: float, drain: float) -> None:
+    def __init__(self, site: Site, wanted: Traffic, deadline: float, drain: float, run_id: str = "") -> None:
         self.site, self.wanted, self.deadline, self.drain = site, wanted, deadline, drain
+        self.run_id, self.text = run_id, wanted.text(site.port)
         self.evidence: list[str] = []
         self.ended: list[str] = []
+
+    @property
+    def _told(self) -> str:
+        return f"{self.wanted.mode} {self.wanted.upstream}".strip()
 
     def plan(self) -> dict[str, Any]:
         """Return what a run would find and do; raise OpsError for what it would refuse."""
@@ -62,7 +65,7 @@ class Act:
         text, before = self._look()
         # A master that was told to reload by a run that was killed may still be about to: then nothing is as it seems.
         late = self._leaving()
-        if text != self.wanted.text():
+        if text != self.text:
             self._write(text)
         if self._differs(text, before) or late:
             self._reload(text)
@@ -83,26 +86,27 @@ class Act:
         return text, before
 
     def _differs(self, text: str, before: Seen) -> bool:
-        return text != self.wanted.text() or (before.running and before.now != self.wanted)
+        return text != self.text or (before.running and before.now != self.wanted)
 
     def _result(self, text: str, before: Seen, after: Seen) -> dict[str, Any]:
         return {
             "changed": self._differs(text, before) or bool(self.ended),
             "before": before.as_dict(),
             "after": after.as_dict(),
-            "diff": {"before": text, "after": self.wanted.text()},
+            "diff": {"before": text, "after": self.text},
         }
 
     def _write(self, old: str) -> None:
-        self.site.put(self.wanted.text())
+        self.site.put(self.text)
         complaint = self.site.test()
         if complaint:
             self.site.put(old)
             raise OpsError(
                 f"nginx -t: {complaint}; {self.site.file} was put back, and nginx serves as before: expected it to accept "
-                f"{self.wanted.mode} {self.wanted.upstream}. Mend what it names, then run this again"
+                f"{self._told}. Mend what it names, then run this again"
             )
-        self.evidence.append(f"{self.site.file} says {self.wanted.mode} {self.wanted.upstream}".strip())
+        asked = f", asked by run {self.run_id}" if self.run_id else ""
+        self.evidence.append(f"{self.site.file} says {self._told}{asked}")
         self.evidence.append("nginx -t accepts it")
 
     def _leaving(self) -> list[Process]:
@@ -122,12 +126,12 @@ class Act:
                 site.put(old)
                 os.kill(master, signal.SIGHUP)  # it may be late and not deaf
                 raise OpsError(
-                    f"nginx (master {master}) has not taken over {self.wanted.mode} {self.wanted.upstream} within "
+                    f"nginx (master {master}) has not taken over {self._told} within "
                     f"{self.deadline:g} s of the reload; {site.file} was put back. Expected its workers to tell so on "
-                    f"127.0.0.1:{site.port}{nginx.PING}: its error log says why they do not"
+                    f"127.0.0.1:{site.ping_port}{nginx.PING}: its error log says why they do not"
                 )
             time.sleep(PAUSE)
-        self.evidence.append(f"new workers answer {self.wanted.mode} {self.wanted.upstream}".strip())
+        self.evidence.append(f"new workers answer {self._told}")
         self._drain(former)
         self._drain(self._leaving())  # of a reload that somebody else had asked for
         self.evidence.append(f"no old worker is left of {len(former)}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import socket
 import time
@@ -20,6 +21,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover impor
 
 SERVING, MAINTENANCE = "serving", "maintenance"
 FILE = "upstream.conf"
+SETTINGS = "site.json"
+PORT, PING_PORT = 80, 8766
 PING = "/tutor-ops/ping"
 TEST_SECONDS = 10.0
 ASK_SECONDS = 1.0
@@ -50,13 +53,13 @@ upstream tutor_ops {{
 
 @dataclass(frozen=True)
 class Traffic:
-    """Where requests go: to an upstream (ADDRESS:PORT), or to the page of the maintenance."""
+    """Where requests go: to an upstream (ADDRESS, or ADDRESS:PORT), or to the page of the maintenance."""
 
     mode: str
     upstream: str = ""
 
-    def text(self) -> str:
-        """Return the file that makes nginx do so."""
+    def text(self, port: int = PORT) -> str:
+        """Return the file that makes nginx do so; ``port`` is that of an upstream without one."""
         serving = self.mode == SERVING
         return _TEMPLATE.format(
             told=f"{self.mode} {self.upstream}".strip(),
@@ -64,7 +67,7 @@ class Traffic:
             upstream=self.upstream,
             stop="" if serving else "1",
             # One upstream: when it fails there is no other to go to, and it must be asked again at once.
-            server=f"{self.upstream} max_fails=0" if serving else "127.0.0.1:9 down",
+            server=f"{':'.join(split(self.upstream, port))} max_fails=0" if serving else "127.0.0.1:9 down",
         )
 
 
@@ -74,8 +77,8 @@ def parse(text: str) -> Traffic | None:
     return Traffic(found[1], found[2] or "") if found else None
 
 
-def upstream(text: str, port: int = 80) -> str:
-    """Return ADDRESS:PORT of an address, a name, or either with a port; raise OpsError for what nginx could not use."""
+def split(text: str, port: int = PORT) -> tuple[str, str]:
+    """Return host and port of an address, a name, or either with a port; raise OpsError for what nginx could not use."""
     name, _colon, number = text.rpartition(":")
     if not name or "]" in number or (":" in name and not name.startswith("[")):
         name, number = text, str(port)
@@ -88,17 +91,42 @@ def upstream(text: str, port: int = 80) -> str:
             raise OpsError(f"upstream is {text!r}: expected an address or a name, with or without :PORT") from None
     if not number.isdigit() or not 0 < int(number) < 65536:
         raise OpsError(f"upstream is {text!r}: its port is {number!r}, expected 1 to 65535")
-    return f"{name}:{int(number)}"
+    return name, str(int(number))
+
+
+def upstream(text: str, port: int = PORT) -> str:
+    """Return an upstream as it is told: with its port only where that is another one than usual."""
+    name, number = split(text, port)
+    return name if number == str(port) else f"{name}:{number}"
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where nginx has its things; ``port`` is the one on loopback at which it tells its mode."""
+    """Where nginx has its things."""
 
     directory: Path = Path("/etc/nginx/tutor-ops")
     config: Path = Path("/etc/nginx/nginx.conf")
     pidfile: Path = Path("/run/nginx.pid")
-    port: int = 8766
+
+    def _setting(self, name: str, default: int) -> int:
+        """Return a port that the role wrote down, so that whoever calls the module need not know it."""
+        path = self.directory / SETTINGS
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))[name])
+        except FileNotFoundError:
+            return default
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            raise OpsError(f"{path} cannot be read: {exc!r}. The role traffic writes it") from exc
+
+    @property
+    def port(self) -> int:
+        """The port of an upstream that is told without one."""
+        return self._setting("upstream_port", PORT)
+
+    @property
+    def ping_port(self) -> int:
+        """The port on loopback at which nginx tells what it does."""
+        return self._setting("ping_port", PING_PORT)
 
     @property
     def file(self) -> Path:
@@ -150,7 +178,7 @@ class Site:
     def ask(self, seconds: float = ASK_SECONDS) -> Traffic | None:
         """Return what a worker says of itself; None when none answers as the role's would."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            with socket.create_connection(("127.0.0.1", self.ping_port), timeout=seconds) as connection:
                 connection.sendall(f"GET {PING} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
                 seen, end = b"", time.monotonic() + seconds
                 while len(seen) < ANSWER_BYTES and time.monotonic() < end:

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.traffic import nginx
+
 jinja2 = pytest.importorskip("jinja2")
 yaml = pytest.importorskip("yaml")
 
@@ -109,6 +111,7 @@ class Proxy:
             ("tutor-ops.conf", "conf.d/tutor-ops.conf"),
             ("pages.conf", "tutor-ops/pages.conf"),
             ("maintenance.html", "tutor-ops/maintenance.html"),
+            ("site.json", "tutor-ops/site.json"),
         ):
             (top / name).write_text(self.rendered(source + ".j2"))
 
@@ -133,11 +136,15 @@ class Proxy:
             "directory": str(self.top / "tutor-ops"),
             "config": str(self.top / "nginx.conf"),
             "pidfile": str(self.top / "nginx.pid"),
-            "ping_port": self.ping,
             "upstream": None,
+            "run_id": "",
             "deadline": 5.0,
             "drain": 3.0,
         }
+
+    @property
+    def site(self) -> nginx.Site:
+        return nginx.Site(self.top / "tutor-ops", self.top / "nginx.conf", self.top / "nginx.pid")
 
     @property
     def file(self) -> Path:
@@ -187,10 +194,8 @@ def proxy(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> Iterator[Prox
     """nginx that sends requests to the old upstream."""
     if not NGINX:
         pytest.skip("no nginx on this machine")
-    from ansible_collections.bilingual_tutor.ops.plugins.module_utils.traffic.nginx import Traffic
-
     made = Proxy(tmp_path)
-    made.file.write_text(Traffic("serving", upstreams[0].address).text())
+    made.file.write_text(nginx.Traffic("serving", upstreams[0].address).text())
     made.start()
     yield made
     made.stop()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import signal
@@ -34,12 +35,13 @@ def switch(proxy: Proxy, state: str, upstream: str | None = None, check: bool = 
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        ("10.0.0.1", "10.0.0.1:80"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("10.0.0.1:80", "10.0.0.1"),
         ("10.0.0.1:8080", "10.0.0.1:8080"),
-        ("::1", "[::1]:80"),
+        ("::1", "[::1]"),
         ("[::1]:81", "[::1]:81"),
-        ("[fe80::1]", "[fe80::1]:80"),
-        ("tutor2.example.com", "tutor2.example.com:80"),
+        ("[fe80::1]", "[fe80::1]"),
+        ("tutor2.example.com", "tutor2.example.com"),
     ],
 )
 def test_an_upstream_is_an_address_or_a_name_with_a_port(told, expected):
@@ -58,6 +60,19 @@ def test_the_file_tells_what_it_does():
     for one in (nginx.Traffic("serving", "[::1]:80"), nginx.Traffic("maintenance")):
         assert nginx.parse(one.text()) == one
     assert nginx.parse("upstream tutor_ops { server 10.0.0.1; }") is None
+    assert "server [::1]:8080 max_fails=0;" in nginx.Traffic("serving", "[::1]").text(8080)
+
+
+def test_the_port_of_the_role_is_the_one_of_an_upstream_without(proxy, upstreams):
+    site = {"upstream_port": upstreams[1].server_address[1], "ping_port": proxy.ping}
+    (proxy.top / "tutor-ops/site.json").write_text(json.dumps(site))
+    done = switch(proxy, "serving", "127.0.0.1", run_id="R1")
+    assert done["upstream"] == done["after"]["upstream"] == "127.0.0.1" and proxy.get()[2] == "new"
+    assert "asked by run R1" in done["evidence"][0]
+    assert not switch(proxy, "serving", upstreams[1].address)["changed"], "it is the same with the port told"
+    (proxy.top / "tutor-ops/site.json").write_text("{")
+    with pytest.raises(OpsError, match=r"site\.json cannot be read"):
+        switch(proxy, "maintenance")
 
 
 def test_check_run_run_check(proxy, upstreams):
@@ -188,7 +203,7 @@ def test_an_old_worker_with_an_endless_request_is_ended_and_named(proxy, upstrea
 
 
 def test_a_frozen_old_worker_is_ended(proxy, upstreams):
-    site = nginx.Site(proxy.top / "tutor-ops", proxy.top / "nginx.conf", proxy.top / "nginx.pid", proxy.ping)
+    site = proxy.site
     worker = site.workers(site.master())[0]
     os.kill(worker.pid, signal.SIGSTOP)
     done = switch(proxy, "maintenance", drain=0.3)
@@ -256,8 +271,6 @@ act.switch(json.load(sys.stdin), False)
 
 
 def started(proxy: Proxy, target: Upstream) -> subprocess.Popen[str]:
-    import json
-
     process = subprocess.Popen(
         [sys.executable, "-c", CODE],
         stdin=subprocess.PIPE,
@@ -298,7 +311,7 @@ def test_two_at_once_come_one_after_the_other(proxy, upstreams):
         both = [started(proxy, target) for target in upstreams]
         assert [one.wait(20) for one in both] == [0, 0]
         told = nginx.parse(proxy.file.read_text())
-        site = nginx.Site(proxy.top / "tutor-ops", proxy.top / "nginx.conf", proxy.top / "nginx.pid", proxy.ping)
+        site = proxy.site
         assert told == site.ask() and proxy.accepts()
 
 
