@@ -6,7 +6,7 @@ SANDBOX = $(PYTHON_BIN) tests/demo/sandbox.py
 LAB = $(PYTHON_BIN) tests/lab/lab.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-down test lint sanity units integration lab lab-down bench docs clean
+.PHONY: help venv demo demo-down test lint sanity units integration lab lab-down faults bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -42,6 +42,11 @@ lab: venv ## boot the lab hosts (root, systemd-nspawn) and leave them running
 
 lab-down: venv ## remove the lab hosts
 	@$(LAB) down
+
+N ?= 10
+KIND ?= planned
+faults: venv ## fail over N times under writers (root; KIND=planned|faulty|emergency|unreachable|returned|controller|all, SEED=...)
+	@$(PYTHON_BIN) tests/faults/campaign.py -n $(N) --kind $(KIND) $(if $(SEED),--seed $(SEED)) $(FAULTS)
 
 bench: venv ## measure the checks and the backups against the usual ways to do them
 	@$(PYTHON_BIN) tests/bench/shift.py

@@ -134,6 +134,7 @@ PARALLEL = ("-n", "2", "--dist", "loadfile")
 # The folders of tests/integration, in two stages.
 INTEGRATION = tuple(f"tests/integration/{name}" for name in ("demo", "offsite", "progress", "redis", "weekly"))
 UNDER_LOAD = tuple(f"tests/integration/{name}" for name in ("maintenance", "replication", "sqlite"))
+SHORT_FAULTS = ("-n", "2", "--kind", "planned", "--controls", "lease_wait_zero")
 
 STAGES = [
     Stage("ruff check", "lint", (("{bin}/ruff", "check", "."),)),
@@ -216,6 +217,7 @@ STAGES = [
         env={"PYTHONPATH": "{scratch}"},
         venv="oldest",
     ),
+    Stage("fault harness", "units", ((*PYTEST, "tests/faults"),)),
     Stage("docs", "docs", (("tools/docs.sh", "{scratch}/docs"),), env={"VENV": "{venv}"}),
     Stage("package", "package", ((*PYTEST, "tests/package"),)),
     Stage("integration", "integration", ((*PYTEST, *PARALLEL, *INTEGRATION),)),
@@ -235,6 +237,10 @@ STAGES = [
         alone=True,
     ),
     Stage("lab", "lab", ((*PYTEST, "tests/lab"),), reason=needs_lab, alone=True, limit=1800),
+    # The short form of `make faults N=100`: that one takes most of an hour.
+    Stage(
+        "faults", "lab", (("{bin}/python", "tests/faults/campaign.py", *SHORT_FAULTS),), reason=needs_lab, alone=True
+    ),
     Stage(
         "molecule",
         "lab",

@@ -226,6 +226,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "dual",
             "disorder",
             "client_errors",
+            "told_to_wait",
             "proxied",
         )
     }

@@ -224,7 +224,7 @@ def test_every_folder_of_tests_is_run_once(checks):
     for folder in (ROOT / "tests" / "integration").iterdir():
         if any(folder.glob("test_*.py")):
             assert words.count(f"tests/integration/{folder.name}") == 1, folder.name
-    for name in ("lab", "package"):
+    for name in ("faults", "lab", "package"):
         assert words.count(f"tests/{name}") == 1
     assert words.count("tests/unit") == 3, "on this core, the newest and a target's oldest Python"
     named = [word for word in words if word.startswith("tests/") and "." not in word]
