@@ -1,0 +1,80 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drive a failover from the controller: what is decided and written down is done here, without any connection; only the
+part of a step that is a host's own goes to that host.
+
+A host that does not answer is a failed step here, not an unreachable host: Ansible would drop it from the play, and
+with it whatever has to be taken back there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
+
+SPEC: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["judge", "step", "decide", "close"], "required": True},
+    "dest": {"type": "path"},
+    "options": {"type": "dict"},
+    "looks": {"type": "dict"},
+    "dry": {"type": "bool", "default": False},
+    "directory": {"type": "path"},
+    "step": {"type": "str"},
+    "judged": {"type": "dict"},
+}
+REQUIRED = [
+    ("state", "judge", ["dest", "options", "looks"]),
+    ("state", "step", ["directory", "step"]),
+    ("state", "decide", ["directory"]),
+    ("state", "close", ["judged"]),
+]
+
+
+class ActionModule(ActionBase):
+    """One task of a failover."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do what ``state`` says; a finding an operator can act on fails the task."""
+        result = super().run(tmp, task_vars)
+        _checked, options = self.validate_argument_spec(argument_spec=SPEC, required_if=REQUIRED)
+        try:
+            done = getattr(self, f"_{options['state']}")(options, task_vars or {})
+        except OpsError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        return {**result, **done}
+
+    def _judge(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        dry = options["dry"] or self._task.check_mode
+        base = Path(options["dest"])
+        return controller.open_run(base, options["options"], options["looks"], runs.parent_process(), dry)
+
+    def _step(self, options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        def execute(module: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            try:
+                return self._execute_module(module_name=module, module_args=dict(arguments), task_vars=dict(task_vars))
+            except AnsibleConnectionFailure as exc:
+                return {"failed": True, "msg": f"does not answer: {exc}"}
+
+        host = str(task_vars["inventory_hostname"])
+        done = controller.do_step(Path(options["directory"]), options["step"], host, execute)
+        return {"changed": False, "skipped": True} if done is None else dict(done)
+
+    def _decide(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        return controller.decide(Path(options["directory"]))
+
+    def _close(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        judged = options["judged"]
+        if judged.get("act"):
+            return controller.close(Path(judged["directory"]))
+        return controller.refuse(judged)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, Bilingual Tutor Operations
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a run stands, and where it may go: a pure function of its plan and its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Entry, first, last
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
+    POINT_OF_NO_RETURN,
+    UNDO,
+    UNLOCK,
+    Plan,
+    Step,
+)
+
+RESUME, DECIDE = "resume", "decide"
+# Once chosen, nothing but taking back goes on.
+BACK = ("rollback", "rolled_back", "abandoned")
+OVER = ("done", "degraded", "rolled_back", "abandoned")
+# What is tried again by the same run after the point of no return, before a person is called.
+FORWARD_TRIES = 1
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``path``: done, degraded, rollback, forward, human, rolled_back. ``step`` is what failed, with its ``error``."""
+
+    path: str
+    step: str = ""
+    host: str = ""
+    error: str = ""
+    left: Sequence[str] = ()
+
+
+def passed(entries: Sequence[Entry]) -> bool:
+    """Tell whether the point of no return was begun."""
+    return first(entries, POINT_OF_NO_RETURN, "begin") is not None
+
+
+def current(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the lines that still count.
+
+    A controller that comes back before the point of no return proves everything anew, since somebody may have put things
+    right by hand meanwhile: each step may be repeated. After it what was done is done.
+    """
+    if passed(entries):
+        return list(entries)
+    begin = max((number for number, entry in enumerate(entries) if entry.step == RESUME), default=-1)
+    return list(entries[begin + 1 :])
+
+
+def good(step: Step, entries: Sequence[Entry]) -> list[str]:
+    """Return the hosts on which a step has ended well."""
+    newest = {entry.host: entry.phase for entry in entries if entry.step == step.name}
+    return [host for host in step.calls if newest.get(host) == "ok"]
+
+
+def complete(step: Step, entries: Sequence[Entry]) -> bool:
+    """Tell whether a step is done."""
+    hosts = good(step, entries)
+    return set(step.required) <= set(hosts) and len(hosts) >= step.need
+
+
+def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> bool:
+    """Tell whether a host may do its part of a step now."""
+    step = plan.step(name)
+    if step is None or host not in step.calls:
+        return False
+    counted = current(entries)
+    chosen = last(entries, DECIDE, "note")
+    path = chosen.data.get("path") if chosen else ""
+    if name == UNDO:
+        return path == "rollback" and host not in good(step, _after(entries, chosen))
+    if name == UNLOCK:
+        return path in OVER and host not in good(step, _after(entries, chosen))
+    if path in BACK:
+        return False
+    if host in good(step, counted):
+        return False
+    before = plan.steps[: [one.name for one in plan.steps].index(name)]
+    return all(one.soft or complete(one, counted) for one in before)
+
+
+def _after(entries: Sequence[Entry], entry: Entry | None) -> list[Entry]:
+    return list(entries[list(entries).index(entry) + 1 :]) if entry else []
+
+
+def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
+    """Say where the run goes from here."""
+    counted = current(entries)
+    chosen = last(entries, DECIDE, "note")
+    if chosen and chosen.data.get("path") == "abandoned":
+        return Decision("abandoned")
+    if chosen and chosen.data.get("path") == "rollback":
+        return _rolled_back(plan, entries, chosen)
+    hard = next((step for step in plan.steps if not step.soft and not complete(step, counted)), None)
+    if hard is None:
+        left = [step.name for step in plan.steps if len(good(step, counted)) < len(step.calls)]
+        # A witness or proxy that was not reached is put right later; nobody is left unserved.
+        soft = [step for step in plan.steps if step.name in left]
+        if not soft and plan.way == "planned":
+            return Decision("done")
+        host, error = _why(soft, counted)
+        return Decision("degraded", soft[0].name if soft else "protected", host, error, left)
+    host, error = _why([hard], counted)
+    if not passed(entries):
+        return Decision("rollback", hard.name, host, error)
+    tries = [
+        entry
+        for entry in _since_resume(entries)
+        if entry.step == DECIDE and entry.phase == "note" and entry.data.get("path") == "forward"
+    ]
+    return Decision("forward" if len(tries) < FORWARD_TRIES else "human", hard.name, host, error)
+
+
+def _since_resume(entries: Sequence[Entry]) -> list[Entry]:
+    begin = max((number for number, entry in enumerate(entries) if entry.step == RESUME), default=-1)
+    return list(entries[begin + 1 :])
+
+
+def _rolled_back(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decision:
+    after = _after(entries, chosen)
+    told = {name: str(chosen.data.get(name, "")) for name in ("step", "host", "error")}
+    if complete(plan.undo, after):
+        return Decision("rolled_back", **told)
+    host, error = _why([plan.undo], after)
+    if first(after, UNDO, "begin") is None:
+        return Decision("rollback", **told)
+    return Decision("human", UNDO, host, error)
+
+
+def _why(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[str, str]:
+    """Return the host that kept a step from being done, and what it said."""
+    for step in steps:
+        done = good(step, entries)
+        for host in (*step.required, *step.calls):
+            if host in done:
+                continue
+            entry = last(entries, step.name, "fail", host)
+            if entry:
+                return host, str(entry.data.get("error", ""))
+        for host in step.calls:
+            if host not in done:
+                return host, "it was not begun or did not end"
+    return "", ""
