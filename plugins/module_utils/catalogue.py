@@ -10,6 +10,7 @@ from functools import lru_cache
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import envelope
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text, merge
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill import area as drill
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import area as failover
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger import verify
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.offsite import area as offsite
@@ -28,7 +29,7 @@ def areas() -> list[Area]:
     """Return every area there is, each once."""
     probes = [module.AREA for module in registry.KINDS.values()]
     acts = [backup_area.AREA, verify_area.AREA, restore_area.AREA, maintenance.AREA, offsite.AREA, salvage.AREA]
-    acts.append(failover.AREA)
+    acts += [failover.AREA, drill.AREA]
     found = [envelope.AREA, envelope.ACTIONS, runner.AREA, waivers.AREA, verify.AREA, words.AREA, *acts, *probes]
     return list({id(area): area for area in found}.values())
 

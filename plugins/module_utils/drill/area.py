@@ -247,7 +247,7 @@ AREA = Area(
         "drill.contacts_complete": Text("{count} people and {channels} channels", "{count} 人，{channels} 个渠道"),
         "drill.contacts_empty": Text("the list is empty", "联系人列表为空"),
         "drill.contacts_wrong": Text("incomplete: {what}", "不完整：{what_zh}"),
-        "drill.runbook_same": Text("{path}: sha256 {seen}", "{path}：sha256 {seen}"),
+        "drill.runbook_same": Text("{path} is as agreed: sha256 {seen}", "{path} 与约定一致：sha256 {seen}"),
         "drill.runbook_changed": Text("{path}: sha256 {seen}, expected {wanted}", "{path}：sha256 {seen}，应为 {wanted}"),
         "drill.runbook_unread": Text("{path} cannot be read: {error}", "{path} 无法读取：{error}"),
         "drill.runbook_unset": Text("no file is named (dr_drill_runbook)", "未指定文件（dr_drill_runbook）"),
