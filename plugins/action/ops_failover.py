@@ -28,6 +28,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "dry": {"type": "bool", "default": False},
     "directory": {"type": "path"},
     "step": {"type": "str"},
+    "way": {"type": "str", "choices": ["planned", "emergency"]},
     "judged": {"type": "dict"},
 }
 REQUIRED = [
@@ -67,7 +68,7 @@ class ActionModule(ActionBase):
                 return {"failed": True, "msg": f"does not answer: {exc}"}
 
         host = str(task_vars["inventory_hostname"])
-        done = controller.do_step(Path(options["directory"]), options["step"], host, execute)
+        done = controller.do_step(Path(options["directory"]), options["step"], host, execute, options["way"] or "")
         return {"changed": False, "skipped": True} if done is None else dict(done)
 
     def _decide(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:

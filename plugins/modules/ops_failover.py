@@ -53,6 +53,11 @@ options:
     description:
       - The step; needed by V(step).
     type: str
+  way:
+    description:
+      - Only in a run of this kind; for V(step). V(planned) is one whose primary can be asked.
+    type: str
+    choices: [planned, emergency]
   judged:
     description:
       - What V(judge) returned; needed by V(close).

@@ -186,10 +186,15 @@ def _now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def do_step(directory: Path, name: str, host: str, execute: Execute) -> dict[str, Any] | None:
-    """Do a host's part of a step and journal it; None when it has none now. Raises what ``execute`` raises."""
+def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = "") -> dict[str, Any] | None:
+    """Do a host's part of a step and journal it; None when it has none now. Raises what ``execute`` raises.
+
+    ``way`` is for a step that comes at different places of a planned run and of an emergency.
+    """
     run = runs.Run(directory)
     plan, entries = run.plan, run.journal.read()
+    if way and way != plan.way:
+        return None
     if not deciding.may_begin(plan, entries, name, host):
         return None
     step = plan.step(name)

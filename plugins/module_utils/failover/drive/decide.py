@@ -71,10 +71,10 @@ def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> boo
     if step is None or host not in step.calls:
         return False
     counted = current(entries)
-    chosen = last(entries, DECIDE, "note")
+    chosen = way_chosen(entries)
     path = chosen.data.get("path") if chosen else ""
     if name == UNDO:
-        return path == "rollback" and host not in good(step, _after(entries, chosen))
+        return path == "rollback" and host not in good(step, _after(entries, _begun_back(entries)))
     if name == UNLOCK:
         return path in OVER and host not in good(step, _after(entries, chosen))
     if path in BACK:
@@ -85,6 +85,13 @@ def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> boo
     return all(one.soft or complete(one, counted) for one in before)
 
 
+def way_chosen(entries: Sequence[Entry]) -> Entry | None:
+    """Return the decision that holds: the newest, but what is being taken back is never gone on with."""
+    notes = [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
+    back = [entry for entry in notes if entry.data.get("path") in BACK]
+    return next(reversed(back or notes), None)
+
+
 def _after(entries: Sequence[Entry], entry: Entry | None) -> list[Entry]:
     return list(entries[list(entries).index(entry) + 1 :]) if entry else []
 
@@ -92,10 +99,10 @@ def _after(entries: Sequence[Entry], entry: Entry | None) -> list[Entry]:
 def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
     """Say where the run goes from here."""
     counted = current(entries)
-    chosen = last(entries, DECIDE, "note")
+    chosen = way_chosen(entries)
     if chosen and chosen.data.get("path") == "abandoned":
         return Decision("abandoned")
-    if chosen and chosen.data.get("path") == "rollback":
+    if chosen and chosen.data.get("path") in BACK:
         return _rolled_back(plan, entries, chosen)
     hard = next((step for step in plan.steps if not step.soft and not complete(step, counted)), None)
     if hard is None:
@@ -123,14 +130,19 @@ def _since_resume(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _rolled_back(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decision:
-    after = _after(entries, chosen)
+    after = _after(entries, _begun_back(entries))
     told = {name: str(chosen.data.get(name, "")) for name in ("step", "host", "error")}
     if complete(plan.undo, after):
         return Decision("rolled_back", **told)
     host, error = _why([plan.undo], after)
-    if first(after, UNDO, "begin") is None:
+    if first(_since_resume(after), UNDO, "begin") is None:
         return Decision("rollback", **told)
     return Decision("human", UNDO, host, error)
+
+
+def _begun_back(entries: Sequence[Entry]) -> Entry | None:
+    notes = [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
+    return next((entry for entry in notes if entry.data.get("path") in BACK), None)
 
 
 def _why(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[str, str]:
