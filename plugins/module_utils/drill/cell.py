@@ -54,20 +54,27 @@ class Cell:
         self.log = log
         parent = os.getpid()
         heard, told = os.pipe()
+        order, ordered = os.pipe()
 
         def keep() -> Any:
             os.close(heard)
-            return _keep(start, places, hidden, log, told, parent)
+            os.close(ordered)
+            return _keep(start, places, hidden, log, order, told, parent)
 
         self._child: Child | None = Child(keep, seconds)
         os.close(told)
+        os.close(order)
         self.pid = self._child.pid
         try:
-            ready = select.select([heard], [], [], READY_SECONDS)[0]
-            line = os.read(heard, 64) if ready else b""
+            # Only somebody outside can tell a user namespace which users there are.
+            if _heard(heard):
+                kernel.know_users(self.pid)
+                os.write(ordered, b"known")
+            ready = _heard(heard)
         finally:
             os.close(heard)
-        if not line:
+            os.close(ordered)
+        if not ready:
             raise OpsError(f"the application could not be shut in: {self._why()}")
 
     def _why(self) -> str:
@@ -128,6 +135,11 @@ class Cell:
             child.finish(timed_out=True)
 
 
+def _heard(descriptor: int) -> bool:
+    """Tell whether the keeper said something in time, and has not ended."""
+    return bool(select.select([descriptor], [], [], READY_SECONDS)[0] and os.read(descriptor, 64))
+
+
 def _files(pid: int) -> Iterator[os.stat_result]:
     with contextlib.suppress(OSError):
         for one in proc.open_files(pid):
@@ -138,13 +150,16 @@ def _files(pid: int) -> Iterator[os.stat_result]:
 
 
 def _keep(
-    start: Start, places: Mapping[str, Path], hidden: Sequence[str], log: Path, told: int, parent: int
+    start: Start, places: Mapping[str, Path], hidden: Sequence[str], log: Path, order: int, told: int, parent: int
 ) -> dict[str, int]:
     """Be the keeper: make the namespaces and what is seen in them, then wait for the first process in there."""
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     kernel.leave(NAMESPACES)
     kernel.die_with_parent()
     if os.getppid() != parent:
+        os._exit(1)
+    os.write(told, b"left")
+    if not os.read(order, 64):
         os._exit(1)
     kernel.loopback_up()
     kernel.own_mounts()
@@ -161,7 +176,7 @@ def _keep(
     first = os.fork()
     if first == 0:
         os.close(held)
-        _first(start, alive, written, told)
+        _first(start, alive, written, order, told)
     os.close(alive)
     os.write(told, b"ready")
     os.close(told)
@@ -169,7 +184,7 @@ def _keep(
     return {"status": status}
 
 
-def _first(start: Start, alive: int, log: int, told: int) -> None:
+def _first(start: Start, alive: int, log: int, order: int, told: int) -> None:
     """Be the first process of the PID namespace: start the application, reap, end when it ends."""
     try:
         kernel.die_with_parent()
@@ -177,6 +192,7 @@ def _first(start: Start, alive: int, log: int, told: int) -> None:
         if select.select([alive], [], [], 0)[0]:
             os._exit(1)
         os.close(told)
+        os.close(order)
         application = os.fork()
         if application == 0:
             _application(start, log)

@@ -20,6 +20,7 @@ _NOSUID, _NODEV = 2, 4
 # mount_setattr(2): since Linux 5.12, the same number on every architecture.
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38
+_ALL_USERS = 2**32 - 1
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 
 
@@ -32,21 +33,25 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def leave(flags: int) -> None:
-    """Go on in new namespaces; a process without root first becomes the only user of one of its own."""
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0:
-        _call("unshare", flags)
-        return
+    """Go on in new namespaces that belong to a new user namespace, which knows no user yet."""
     _call("unshare", flags | NEW_USERS)
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+
+
+def know_users(pid: int) -> None:
+    """Let the user namespace of a process know all users, or the only one that somebody without root can give it."""
+    uid, gid = os.geteuid(), os.getegid()
+    proc = Path(f"/proc/{pid}")
+    if uid == 0:
+        told = {"uid_map": f"0 0 {_ALL_USERS}", "gid_map": f"0 0 {_ALL_USERS}"}
+    else:
+        told = {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}
+    for name, text in told.items():
+        (proc / name).write_text(text, encoding="ascii")
 
 
 def enter_network(pid: int) -> None:
     """Go on in the network namespace of a process."""
-    kinds = ["net"] if os.geteuid() == 0 else ["user", "net"]
-    opened = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+    opened = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("user", "net")]
     for descriptor in opened:
         _call("setns", descriptor, 0)
         os.close(descriptor)
