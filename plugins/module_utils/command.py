@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Callable
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 
@@ -47,9 +48,19 @@ class CommandTimeout(OpsError):
     """The program did not finish in time and was killed."""
 
 
-def run(argv: Sequence[str], timeout: float, stdin: str = "", env: Mapping[str, str] | None = None) -> Output:
-    """Run a command for at most ``timeout`` seconds; any exit status is an answer, only silence is an error."""
-    process = _start(argv, subprocess.PIPE if stdin else subprocess.DEVNULL, env)
+def run(
+    argv: Sequence[str],
+    timeout: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    before: Callable[[], None] | None = None,
+) -> Output:
+    """Run a command for at most ``timeout`` seconds; any exit status is an answer, only silence is an error.
+
+    ``before`` is called in its process, already in ``cwd``, before the program begins: to become another user.
+    """
+    process = _start(argv, subprocess.PIPE if stdin else subprocess.DEVNULL, env, cwd, before)
     try:
         out, err = process.communicate(stdin.encode() or None, timeout=timeout)
     except subprocess.TimeoutExpired as exc:
@@ -119,7 +130,13 @@ class Lines:
             _kill(process)
 
 
-def _start(argv: Sequence[str], stdin: int, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str],
+    stdin: int,
+    env: Mapping[str, str] | None,
+    cwd: str | None = None,
+    before: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
     environment = {"PATH": os.environ.get("PATH", "") + ":" + SYSTEM_PATH, "LC_ALL": "C", "LANGUAGE": "", "TZ": "UTC"}
     try:
         return subprocess.Popen(  # pylint: disable=ansible-bad-function  # domain code has no AnsibleModule
@@ -128,12 +145,16 @@ def _start(argv: Sequence[str], stdin: int, env: Mapping[str, str] | None) -> su
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **environment, **(env or {})},
+            cwd=cwd,
+            preexec_fn=before,  # noqa: PLW1509 - no module of ours has threads
             start_new_session=True,
         )
     except FileNotFoundError as exc:
         raise CommandMissing(f"{argv[0]} is not installed on this host: install its package") from exc
     except OSError as exc:
         raise OpsError(f"{argv[0]} cannot be started: {exc.strerror}") from exc
+    except subprocess.SubprocessError as exc:
+        raise OpsError(f"{argv[0]} cannot be started as another user: expected to run as root (become: true)") from exc
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

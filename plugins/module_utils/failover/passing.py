@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
+from typing import Any, Callable
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import end_with, run_isolated
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.look import groups_of
 
 # linux/capability.h and linux/prctl.h
@@ -47,6 +50,30 @@ def become_passing(uid: int, gid: int) -> None:
     # Two times 32 of them; the second half has none of ours.
     _call(libc.capset, ctypes.byref(_Header(VERSION, 0)), (_Sets * 2)(_Sets(bit, bit, bit), _Sets(0, 0, 0)))
     _call(libc.prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
+
+
+def as_owner(database: str, work: Callable[[], Any], deadline: Deadline, what: str) -> Any:
+    """Do work on a database in a child that is its owner; raise OpsError when it fails or takes too long."""
+    seen, parent = os.stat(database), os.getpid()
+
+    def child() -> Any:
+        become_passing(seen.st_uid, seen.st_gid)
+        end_with(parent)
+        return work()
+
+    outcome = run_isolated(child, deadline.remaining())
+    if outcome.timed_out:
+        raise OpsError(f"{what} of {database} had not ended after {outcome.seconds:.1f} s: raise the deadline")
+    if outcome.error:
+        raise OpsError(f"{what} of {database} broke off: {last_words(outcome.error)}")
+    return outcome.value
+
+
+def last_words(trace: str) -> str:
+    """Return the words of an error without its traceback."""
+    line = trace.strip().splitlines()[-1]
+    name, _colon, words = line.partition(": ")
+    return words if words and name.endswith("OpsError") else line
 
 
 def _call(function: Any, *arguments: Any) -> None:

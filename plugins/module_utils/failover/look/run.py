@@ -23,6 +23,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look 
     database,
     peers,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.passing import last_words
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, bound, gather
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
@@ -113,6 +114,4 @@ def _why(outcome: Outcome) -> str:
     """Return the words of an error without its traceback."""
     if outcome.timed_out:
         return f"not told within {outcome.seconds:.1f} s"
-    line = outcome.error.strip().splitlines()[-1]
-    name, _colon, words = line.partition(": ")
-    return words if words and name.endswith("OpsError") else line
+    return last_words(outcome.error)
