@@ -159,8 +159,8 @@ AREA = Area(
             "{path} 仅能回溯 {seconds:.0f} 秒，没有更早的时间点可选",
         ),
         "drill.source_moment": Text(
-            "{moment}, chosen between {first} and {newest} with seed {seed}",
-            "{moment}（在 {first} 与 {newest} 之间随机选取，种子 {seed}）",
+            "{moment}, chosen with seed {seed}; the replica goes from {first} to {newest}",
+            "{moment}（按种子 {seed} 随机选取，副本范围 {first} 至 {newest}）",
         ),
         "drill.restored_in": Text("restored in {seconds:.2f} s", "恢复用时 {seconds:.2f} 秒"),
         "drill.restored_not": Text("not restored: {error}", "恢复失败：{error}"),

@@ -80,7 +80,7 @@ def from_replica(case: Case, directory: Path) -> Restored | None:
         chosen = _choose(case, path, first, newest)
         if not chosen:
             return None
-        words = ["-timestamp", chosen["moment"]]
+        words = chosen.pop("words")
     elif moment:
         words = ["-txid", moment.txid]
     fetched = _fetch(case, path, directory, words)
@@ -152,20 +152,24 @@ def _known(case: Case, path: str) -> tuple[float, float] | None:
 
 
 def _choose(case: Case, path: str, first: float, newest: float) -> dict[str, Any]:
-    """Choose a moment between the first and the newest; empty when there is no choice."""
-    if newest - first < SHORTEST:
+    """Choose a moment between the first and now; empty when there is no choice.
+
+    Litestream knows no moment after its newest file, whose state is the one of all moments since.
+    """
+    now = time.time()
+    if now - first < SHORTEST:
         case.found(
             "drill.source", Status.UNKNOWN, "drill.source_short", reason="insufficient_data",
-            item="moment", path=path, seconds=max(0.0, newest - first),
+            item="moment", path=path, seconds=max(0.0, now - first),
         )  # fmt: skip
         return {}
     seed = case.spec["seed"]
     # Rounded up: the whole second before the first file is before the replica.
-    low, high = int(first) + 1, max(int(first) + 1, int(newest))
-    moment = stamp(random.Random(seed).randint(low, high))
-    chosen = {"moment": moment, "first": stamp(first), "newest": stamp(newest), "seed": seed}
+    low = int(first) + 1
+    moment = random.Random(seed).randint(low, max(low, int(now)))
+    chosen = {"moment": stamp(moment), "first": stamp(first), "newest": stamp(newest), "seed": seed}
     case.found("drill.source", Status.OK, "drill.source_moment", item="moment", **chosen)
-    return chosen
+    return {**chosen, "words": [] if moment > newest else ["-timestamp", chosen["moment"]]}
 
 
 def _fetch(case: Case, path: str, directory: Path, words: list[str]) -> Path | None:

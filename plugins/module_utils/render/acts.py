@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render import clock
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.drill import DrillWords
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.view import NAME_CHARS, clean
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.words import known, word
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.maintain.options import ORDER
@@ -25,6 +26,7 @@ KINDS = {
     "sqlite_restore": "restore.run",
     "sqlite_maintenance": "maintenance.sqlite",
     "temp_clean": "maintenance.temp_clean",
+    "ops_drill": "drill.run",
 }
 # A page, not a dump: the event in the ledger has them all.
 NAMES = 40
@@ -91,6 +93,8 @@ def _acts(event: Data, words: _Words) -> Iterator[Act]:
         return
     maker = _MAKERS.get(event["kind"], _Words.anything)
     for data in good:
+        if event["kind"] == "drill.run" and "verdict" not in data:
+            continue  # whether a drill may begin is no drill
         yield maker(words, host, title, data)
 
 
@@ -247,6 +251,11 @@ class _Words:
         facts = self.facts(("freed", self.size(data.get("bytes"))))
         return Act(host, title, facts, lists=lists, words=[name for name, _names in lists])
 
+    def drill(self, host: str, title: str, data: Data) -> Act:
+        words = DrillWords(data, self.locale, self.moment)
+        tables = [Table(head, rows) for head, rows in words.tables()]
+        return Act(host, title, words.facts(), tables, words.lists(), words.brief(), good=words.passed)
+
     def anything(self, host: str, title: str, data: Data) -> Act:
         """An action of which no more is known than its result."""
         plain = [(key, value) for key, value in data.items() if isinstance(value, (str, int, float)) and value != ""]
@@ -260,6 +269,7 @@ _MAKERS = {
     "restore.run": _Words.restore,
     "maintenance.sqlite": _Words.maintenance,
     "maintenance.temp_clean": _Words.cleaning,
+    "drill.run": _Words.drill,
 }
 
 
