@@ -294,7 +294,7 @@ cleaned:
   elements: str
 checks:
   description:
-    - The findings C(drill.source), C(drill.restored), C(drill.content), C(drill.loss), C(drill.isolated), C(drill.served),
+    - The findings C(drill.source), C(drill.moment), C(drill.restored), C(drill.content), C(drill.loss), C(drill.isolated), C(drill.served),
       C(drill.answered) and C(drill.cleaned), and those of M(bilingual_tutor.ops.sqlite_backup_verify), as far as they apply.
   returned: success
   type: list

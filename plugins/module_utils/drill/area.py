@@ -18,6 +18,13 @@ AREA = Area(
     "drill",
     rules={
         "drill.source": Rule(title=Text("Source of the restore", "恢复来源"), fix=_REPLICA),
+        "drill.moment": Rule(
+            title=Text("Random moment", "随机时间点"),
+            fix=Text(
+                "The replica has only just begun: run the drill again when it is older than a few seconds.",
+                "副本刚刚建立：稍后重新演练。",
+            ),
+        ),
         "drill.restored": Rule(title=Text("Restore into scratch", "恢复到演练目录"), fix=_REPLICA),
         "drill.content": Rule(title=Text("Replica holds what the primary holds", "副本内容与主用机一致"), fix=_REPLICA),
         "drill.loss": Rule(

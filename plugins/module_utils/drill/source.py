@@ -159,8 +159,8 @@ def _choose(case: Case, path: str, first: float, newest: float) -> dict[str, Any
     now = time.time()
     if now - first < SHORTEST:
         case.found(
-            "drill.source", Status.UNKNOWN, "drill.source_short", reason="insufficient_data",
-            item="moment", path=path, seconds=max(0.0, now - first),
+            "drill.moment", Status.UNKNOWN, "drill.source_short", reason="insufficient_data",
+            path=path, seconds=max(0.0, now - first),
         )  # fmt: skip
         return {}
     seed = case.spec["seed"]
@@ -168,7 +168,7 @@ def _choose(case: Case, path: str, first: float, newest: float) -> dict[str, Any
     low = int(first) + 1
     moment = random.Random(seed).randint(low, max(low, int(now)))
     chosen = {"moment": stamp(moment), "first": stamp(first), "newest": stamp(newest), "seed": seed}
-    case.found("drill.source", Status.OK, "drill.source_moment", item="moment", **chosen)
+    case.found("drill.moment", Status.OK, "drill.source_moment", **chosen)
     return {**chosen, "words": [] if moment > newest else ["-timestamp", chosen["moment"]]}
 
 

@@ -18,7 +18,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import d
 Data = Mapping[str, Any]
 Rows = tuple[list[str], list[list[str]]]
 # A snapshot is hours old, a replica fractions of a second behind: from here on in larger units.
-LONG_SECONDS = 120.0
+LONG_SECONDS = 600.0
+STEPS = ("restore", "verify", "start", "ask")
+SWITCHES = ("switchover", "failback")
 
 
 class DrillWords:
@@ -47,7 +49,8 @@ class DrillWords:
 
     def tables(self) -> list[Rows]:
         """What is open, what was restored, the drills before, and where the time went; those that have rows."""
-        return [table for table in (self._findings(), self._restores(), self._trend(), self._steps()) if table[1]]
+        tables = (self._findings(), self._restores(), self._steps(), self._switches(), self._trend())
+        return [table for table in tables if table[1]]
 
     def lists(self) -> list[tuple[str, list[str]]]:
         """What made the verdict, and what is closed by it."""
@@ -72,7 +75,9 @@ class DrillWords:
         """Write seconds, long ones in larger units."""
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return "–"
-        return duration(value) if value >= LONG_SECONDS else f"{value:.3g} s"
+        if value >= LONG_SECONDS:
+            return duration(value)
+        return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
 
     def sentence(self, data: Data) -> str:
         """Write a check that a record kept: what it is called, about what, and what was found."""
@@ -80,7 +85,7 @@ class DrillWords:
             check = Check.from_dict(dict(data))
         except (OpsError, TypeError):
             return clean(data.get("summary") or "?")
-        about = f" ({check.item})" if check.item else ""
+        about = self("about", what=check.item) if check.item else ""
         colon = word("colon", self.locale)
         return clean(f"{catalogue.title(check.id, self.locale)}{about}{colon}{catalogue.summary(check, self.locale)}")
 
@@ -102,8 +107,7 @@ class DrillWords:
         names = ("restore", "result", "restored_in", "serves_after", "would_lose", "rows")
         rows = [
             [
-                f"{self(one['source']) if known('drill.' + str(one.get('source'))) else clean(one.get('name'))}"
-                f" ({clean(one.get('host') or '–', NAME_CHARS)})",
+                self._part(str(one.get("source") or one.get("name"))) + self("about", what=clean(one.get("host") or "–")),
                 self.verdict(one.get("verdict")),
                 self.seconds(one.get("restore_s")),
                 self.seconds(one.get("rto_s")),
@@ -138,14 +142,25 @@ class DrillWords:
         return f"{text} ({percent:+d} %)" if percent else text
 
     def _steps(self) -> Rows:
-        rows = []
+        """Where the time of the restores went: a row for each, since all have the same steps."""
+        took: dict[str, dict[str, Any]] = {}
         for one in self.data.get("steps") or []:
-            part, step = str(one.get("part") or ""), str(one.get("step") or "")
-            rows.append(
-                [
-                    self(part) if known(f"drill.{part}") else clean(part, NAME_CHARS),
-                    self(f"step.{step}") if known(f"drill.step.{step}") else clean(step, NAME_CHARS),
-                    self.seconds(one.get("seconds")),
-                ]
-            )
+            took.setdefault(str(one.get("part") or ""), {})[str(one.get("step") or "")] = one.get("seconds")
+        rows = [
+            [self._part(part), *(self.seconds(steps.get(name)) for name in STEPS)]
+            for part, steps in took.items()
+            if STEPS[0] in steps
+        ]
+        return [self("part"), *(self(f"step.{name}") for name in STEPS)], rows
+
+    def _switches(self) -> Rows:
+        """Where the time of real switchovers went."""
+        rows = [
+            [self._part(str(one.get("part") or "")), clean(one.get("step") or "", NAME_CHARS), self.seconds(one.get("seconds"))]
+            for one in self.data.get("steps") or []
+            if one.get("part") in SWITCHES
+        ]
         return [self(name) for name in ("part", "step", "time")], rows
+
+    def _part(self, part: str) -> str:
+        return self(part) if known(f"drill.{part}") else clean(part, NAME_CHARS)
