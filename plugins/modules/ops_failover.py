@@ -134,9 +134,14 @@ plan:
   type: list
   elements: dict
   sample: [{"step": "quiesce", "hosts": ["tutor1"], "soft": false}]
+conditions:
+  description: What was judged, as checks.
+  returned: state is judge
+  type: list
+  elements: dict
 checks:
-  description: The conditions, or the outcome.
-  returned: state is judge or close
+  description: The outcome, and of a run that did not begin the conditions.
+  returned: state is close
   type: list
   elements: dict
 """

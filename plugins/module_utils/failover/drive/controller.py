@@ -131,7 +131,7 @@ def _resume(run: runs.Run, pid: int, abandoned: bool) -> dict[str, Any]:
         "resumed": True,
         "directory": str(run.directory),
         "run_id": run.run_id,
-        "checks": [],
+        "conditions": [],
         "old": plan.old,
         "target": plan.target,
         "way": plan.way,
@@ -151,7 +151,7 @@ def _told(judged: Judgement, request: Request, checks: list[Check]) -> dict[str,
         "target": judged.target,
         "epoch": judged.epoch,
         "expected": dict(judged.expected),
-        "checks": [check.as_dict() for check in checks],
+        "conditions": [check.as_dict() for check in checks],
         "run_id": request.run_id,
         "plan": [],
     }
@@ -300,6 +300,6 @@ def refuse(judged: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("mode", "way", "condition", "old", "target", "epoch", "expected", "run_id", "plan")
     told = {key: judged[key] for key in keys if key in judged}
     verdict = judged.get("verdict")
-    checks = [*([verdict] if verdict else []), *judged.get("checks", ())]
+    checks = [*([verdict] if verdict else []), *judged.get("conditions", ())]
     failed = name in outcome.FAILED
     return {**told, "outcome": name, "changed": False, "failed": failed, "checks": checks, "msg": judged.get("msg", "")}
