@@ -338,15 +338,15 @@ class Commands:
             return child.wait(max(1.0, limit))
         except subprocess.TimeoutExpired:
             out.write("\nstopped: the time of this stage is up\n")
+            out.flush()
         finally:
             with self.lock:
                 self.running.discard(child)
-        os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        # Interrupted, pytest still tells what failed until then and takes down the hosts it booted.
+        for number in (signal.SIGINT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(child.pid, number)
+                child.wait(30)
         return 124
 
 

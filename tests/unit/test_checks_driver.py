@@ -127,6 +127,12 @@ def test_a_test_that_hangs_tells_its_name(checks, tmp_path, monkeypatch, capsys)
     assert re.search(r"FAILED \S*test_it\.py::test_hangs", shown)
 
 
+def test_a_stage_whose_time_is_up_may_tell_what_it_knows(checks, capsys):
+    script = "trap 'echo all that failed; exit 2' INT; while :; do sleep 0.05; done"
+    assert outcomes(checks, shell(checks, "slow", script, limit=2.0)) == [("slow", "failed", "exit 124")]
+    assert capsys.readouterr().out.splitlines()[-2] == "    | all that failed"
+
+
 TOLD = "trap 'echo told > {0}/told; exit 130' INT; : > {0}/ready; while :; do sleep 0.05; done"
 
 
