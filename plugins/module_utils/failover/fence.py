@@ -206,15 +206,25 @@ class Fencing:
         self.alive = alive
         self.evidence: list[str] = []
 
-    def fence(self, epoch: int, run_id: str, reason: str, try_start: bool = True) -> None:
+    def fence(
+        self,
+        epoch: int,
+        run_id: str,
+        reason: str,
+        try_start: bool = True,
+        still: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Fence the host and prove it; raise OpsError when something could still serve.
 
         A step that fails does not keep the others from being done: on a full disk FENCED cannot be written, and the
-        application has to stop all the same. ``try_start`` is false where a start would wait for the caller.
+        application has to stop all the same. ``try_start`` is false where a start would wait for the caller. ``still`` is
+        asked once nobody else can act: when it says no, nothing is done, and False is returned.
         """
         config = self.config
         trouble: list[str] = []
         with durable.alone(config.state_dir, FENCE_LOCK_SECONDS, insist=True):
+            if not still():
+                return False
             for step in (
                 lambda: self._write_fenced(epoch, run_id, reason),
                 self._stop,
@@ -233,6 +243,7 @@ class Fencing:
                 grant.remove(config.run_dir)  # the last: until then the work is not done
         if trouble:
             raise OpsError("; ".join(trouble))
+        return True
 
     def unfence(self, epoch: int) -> None:
         """Lift the fence; raise OpsError when the host was fenced for a higher epoch. Grants and starts nothing."""

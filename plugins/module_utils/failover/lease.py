@@ -80,11 +80,11 @@ class Lease:
         try:
             held = grant.read(config.run_dir)
         except OpsError as exc:
-            return self._fence(0, str(exc), [])
+            return self._fence(0, str(exc), [], None)
         if fence.read(config.state_dir):
             # A run of ops_fence that was killed left the grant, which goes last.
             return (
-                self._fence(0, "a fence was left half done", [])
+                self._fence(0, "a fence was left half done", [], held)
                 if held
                 else self._tell("fenced", 0, begun, "fenced", [])
             )
@@ -99,17 +99,26 @@ class Lease:
         if verdict.action == "fence":
             if verdict.record:
                 self._adopt(verdict.record)
-            return self._fence(max(held.epoch, verdict.record.epoch if verdict.record else 0), verdict.reason, answers)
+            return self._fence(max(held.epoch, verdict.record.epoch if verdict.record else 0), verdict.reason, answers, held)
         if verdict.action == "renew":
             renewed = begun
         self.renewed = (held.epoch, renewed)
         return self._tell(verdict.action, held.epoch, renewed, verdict.reason, answers)
 
-    def _fence(self, epoch: int, reason: str, answers: Sequence[Answer]) -> str:
+    def _fence(self, epoch: int, reason: str, answers: Sequence[Answer], held: grant.Grant | None) -> str:
         durable.say(f"fencing this host: {reason}")
         fencing = fence.Fencing(self.config, alive=lambda: notify("WATCHDOG=1"))
+
+        def still() -> bool:
+            """The grant that was judged: one that was given meanwhile, in a newer epoch, is not this verdict's business."""
+            with contextlib.suppress(OpsError):
+                return grant.read(self.config.run_dir) == held
+            return True
+
         try:
-            fencing.fence(epoch, "lease", reason)
+            if not fencing.fence(epoch, "lease", reason, still=still):
+                durable.say("not fenced: another grant was given meanwhile")
+                return self._tell("hold", epoch, boottime(), "another grant was given meanwhile", answers)
             state, told = "fenced", "; ".join(fencing.evidence)
         except OpsError as exc:
             state, told = "failed", f"{'; '.join(fencing.evidence)}; {exc}"
