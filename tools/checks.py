@@ -132,8 +132,12 @@ INSTALL = ("{venv}/bin/uv", "pip", "install", "-q", "--no-build", "-p", "{bin}/p
 PYTEST = ("{bin}/python", "-m", "pytest", "-q", "-rfEs", "--durations=20", "--durations-min=2")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 # The folders of tests/integration, in two stages.
-INTEGRATION = tuple(f"tests/integration/{name}" for name in ("demo", "offsite", "progress", "redis", "weekly"))
 UNDER_LOAD = tuple(f"tests/integration/{name}" for name in ("failover", "maintenance", "replication", "sqlite"))
+INTEGRATION = tuple(
+    sorted(
+        {f"tests/integration/{test.parent.name}" for test in ROOT.glob("tests/integration/*/test_*.py")} - {*UNDER_LOAD}
+    )
+)
 SHORT_FAULTS = ("-n", "2", "--kind", "planned", "--controls", "lease_wait_zero")
 
 # Whole playbooks on machines that do other things too, and hosts whose system is installed first.
