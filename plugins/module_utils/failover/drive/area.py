@@ -182,6 +182,13 @@ AREA = Area(
                 "各步骤见日志 {journal}。排除原因后重新执行同一命令，将从中断处继续。",
             ),
         ),
+        "failover.refused": Rule(
+            title=Text("Run refused", "切换被拒绝"),
+            fix=Text(
+                "Each reason is a finding of its own, with what to do. Then give the same command again.",
+                "每条原因均单独列出并附处理方法，处理后重新执行同一命令。",
+            ),
+        ),
         "failover.protected": Rule(
             title=Text("Protected by a standby", "已有备机保护"),
             fix=Text(

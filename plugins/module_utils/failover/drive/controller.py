@@ -160,14 +160,14 @@ def _told(judged: Judgement, request: Request, checks: list[Check]) -> dict[str,
 def _held(checks: list[Check]) -> list[Check]:
     """Return a check for each condition that was looked at and found to hold."""
     say, found = AREA.reporter(source="controller"), {check.id for check in checks}
-    left_out = found | {"failover.outcome", "failover.protected", "failover.state"}
+    left_out = found | {"failover.outcome", "failover.refused", "failover.protected", "failover.state"}
     return [say.find(name, Status.OK, "failover.ok") for name in AREA.rules if name not in left_out]
 
 
 def _outcome(judged: Judgement, request: Request, name: str, why: str = "") -> dict[str, Any]:
     status = Status.CRITICAL if name == "refused" else Status.OK
     check = AREA.reporter(source="controller").find(
-        "failover.outcome",
+        "failover.refused" if name == "refused" else "failover.outcome",
         status,
         f"failover.outcome.{name}",
         target=judged.target,
