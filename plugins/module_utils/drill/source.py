@@ -164,12 +164,16 @@ def _choose(case: Case, path: str, first: float, newest: float) -> dict[str, Any
         )  # fmt: skip
         return {}
     seed = case.spec["seed"]
-    # Rounded up: the whole second before the first file is before the replica.
-    low = int(first) + 1
-    moment = random.Random(seed).randint(low, max(low, int(now)))
+    moment = moment_between(first, now, seed)
     chosen = {"moment": stamp(moment), "first": stamp(first), "newest": stamp(newest), "seed": seed}
     case.found("drill.moment", Status.OK, "drill.source_moment", **chosen)
     return {**chosen, "words": [] if moment > newest else ["-timestamp", chosen["moment"]]}
+
+
+def moment_between(first: float, last: float, seed: int) -> int:
+    """Choose a whole second; rounded up, since the second before the first file is before the replica."""
+    low = int(first) + 1
+    return random.Random(seed).randint(low, max(low, int(last)))
 
 
 def _fetch(case: Case, path: str, directory: Path, words: list[str]) -> Path | None:
