@@ -27,6 +27,7 @@ KINDS = {
     "sqlite_maintenance": "maintenance.sqlite",
     "temp_clean": "maintenance.temp_clean",
     "ops_drill": "drill.run",
+    "ops_salvage": "salvage.run",
 }
 # A page, not a dump: the event in the ledger has them all.
 NAMES = 40
@@ -251,6 +252,32 @@ class _Words:
         facts = self.facts(("freed", self.size(data.get("bytes"))))
         return Act(host, title, facts, lists=lists, words=[name for name, _names in lists])
 
+    def salvage(self, host: str, title: str, data: Data) -> Act:
+        """What was never replicated; of the other steps of a salvage that they were done."""
+        manifest = data.get("manifest") or {}
+        total = manifest.get("total") or {}
+        what = clean(data.get("what") or "", NAME_CHARS)
+        if not total:
+            return Act(host, title, self.facts(("step", what)), words=[what])
+        kinds = ("inserted", "updated", "deleted", "conflict")
+        facts = self.facts(
+            ("lost", _text(total.get("rows"))),
+            ("conflict", _text(total.get("conflict"))),
+            ("export", (manifest.get("sql") or {}).get("path")),
+            ("sha256", (manifest.get("sql") or {}).get("sha256")),
+            ("previous_path", data.get("aside")),
+            ("seconds", self.seconds((_number(data.get("duration_ms")) or 0) / 1000)),
+        )
+        rows = [
+            [clean(name, NAME_CHARS), _text(count.get("rows")), *(_text(count.get(kind)) for kind in kinds)]
+            for name, count in (manifest.get("tables") or {}).items()
+            if count.get("rows")
+        ]
+        head = [self(f"fact.{name}") for name in ("table", "lost", *kinds)]
+        tables = [Table(head, rows[:NAMES])] if rows else []
+        brief = data.get("aside") or (manifest.get("sql") or {}).get("path") or ""
+        return Act(host, title, facts, tables, words=[f"{self('fact.lost')}: {_text(total.get('rows'))}", clean(brief)])
+
     def drill(self, host: str, title: str, data: Data) -> Act:
         words = DrillWords(data, self.locale, self.moment)
         tables = [Table(head, rows) for head, rows in words.tables()]
@@ -270,6 +297,7 @@ _MAKERS = {
     "maintenance.sqlite": _Words.maintenance,
     "maintenance.temp_clean": _Words.cleaning,
     "drill.run": _Words.drill,
+    "salvage.run": _Words.salvage,
 }
 
 

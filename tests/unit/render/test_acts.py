@@ -68,6 +68,23 @@ EVENTS = {
         "bytes": 1 << 20,
         "snapshot_id": "1f2e3d4c",
     },
+    "salvage.run": {
+        "results": [
+            {"what": "ops_fence", "changed": True},
+            {
+                "what": "ops_salvage",
+                "aside": "/srv/learning.db.salvaged-run1",
+                "manifest": {
+                    "sql": {"path": "/var/lib/tutor-ops/salvage/salvage-run1.sql", "sha256": SHA},
+                    "total": {"rows": 37, "conflict": 2},
+                    "tables": {
+                        "words": {"rows": 37, "inserted": 31, "updated": 5, "deleted": 1, "conflict": 2},
+                        "users": {"rows": 0, "inserted": 0, "updated": 0, "deleted": 0, "conflict": 0},
+                    },
+                },
+            },
+        ]
+    },
 }
 SHOWN = {
     "backup.run": [SNAPSHOT["path"], SHA, "1.0 MiB", "5.0 MiB", "pinned_copy", "0.6 s", "4.1 s", "(60)"],
@@ -75,6 +92,7 @@ SHOWN = {
     "restore.run": ["/srv/learning.db.before", "90", "84", "0.004 s", "4.13 s"],
     "maintenance.sqlite": ["vacuum", "41 ms", "4.0 MiB → 3.0 MiB", "300 → 0"],
     "maintenance.temp_clean": ["2.0 KiB", "/tmp/bilingual_1"],
+    "salvage.run": ["ops_fence", "37", "31", "words", "salvage-run1.sql", SHA, "/srv/learning.db.salvaged-run1"],
     "backup.offsite": ["vault", "learning_1.db", "learning_2.db: no manifest", "1f2e3d4c", "1.0 MiB"],
 }
 EVIL = "<script>|x|\x1b[31m\u202e`*"
