@@ -17,7 +17,6 @@ AREA = Area(
                 "docs/salvage.md tells how.",
                 "由人查看 {path} 及其清单，决定为用户找回哪些行；不会自动合并。方法见 docs/salvage.md。",
             ),
-            warn="0",
         ),
         "salvage.common": Rule(
             title=Text("The state both sides had in common", "两边的共同状态"),
