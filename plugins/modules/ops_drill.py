@@ -75,8 +75,8 @@ options:
     default: []
   switchovers:
     description:
-      - Of each real switchover C(step), C(seconds), C(rto_s), C(rpo_s), C(steps), C(error), and C(skipped) when it was
-        not tried.
+      - Of each real one C(step), V(switchover) or V(failback), in C(closed) what its run returned at the end, and in
+        C(error) why there is none.
     type: list
     elements: dict
     default: []

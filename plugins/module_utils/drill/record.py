@@ -14,7 +14,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill import e
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.admit import refusals
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.steady import judge_steady
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.verdict import TREND, Drill, judge
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.verdict import TREND, Drill, judge, switch_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events import now
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.opening import LedgerMissing
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
@@ -88,7 +88,8 @@ def conclude(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     text = f"[DRILL / 演练] {drill.run_id}: {options['notify_text']}"
     checks.append(emergency.page(say, command, text, HOOK_SECONDS))
     process = round(time.monotonic() - begin, 3)
-    record, made = judge(drill, options["rehearsals"], options["switchovers"], checks, past)
+    switched = [switch_of(one["step"], one.get("closed") or {}, one.get("error") or "") for one in options["switchovers"]]
+    record, made = judge(drill, options["rehearsals"], switched, checks, past)
     record["steps"].append({"part": "process", "step": "process", "seconds": process})
     record["runbook_sha256"] = seen
     return {"changed": True, **record, "checks": [check.as_dict() for check in [*checks, *made]]}

@@ -94,6 +94,25 @@ def judge(
     return record, [*made, *extra]
 
 
+def switch_of(step: str, closed: Mapping[str, Any], error: str) -> dict[str, Any]:
+    """Return one real switchover out of what the run of it said at its end, or why there was none."""
+    outcome = str(closed.get("outcome") or "")
+    steps = [
+        {"step": one["step"], "seconds": one["seconds"]} for one in closed.get("steps") or [] if one.get("seconds") is not None
+    ]
+    said = "" if outcome == "done" else str(error or closed.get("msg") or outcome or "no result")
+    return {
+        "step": step,
+        "seconds": round(sum(one["seconds"] for one in steps), 3),
+        "rto_s": closed.get("rto_s"),
+        "rpo_s": closed.get("rpo_s"),
+        "steps": steps,
+        "error": " ".join(said.split())[:300],
+        # Of a run that never began to act nothing is known but that it did not take place.
+        "skipped": outcome in ("", "nothing", "planned", "abandoned") and not steps,
+    }
+
+
 def _incomplete(
     say: Any, drill: Drill, rehearsals: Sequence[Mapping[str, Any]], switchovers: Sequence[Mapping[str, Any]]
 ) -> list[Check]:
