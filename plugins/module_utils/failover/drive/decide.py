@@ -112,7 +112,7 @@ def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
         if not soft and plan.way == "planned":
             return Decision("done")
         host, error = _why(soft, counted)
-        return Decision("degraded", soft[0].name if soft else "protected", host, error, left)
+        return Decision("degraded", soft[0].name if soft else "protected", host, error, left or ["protected"])
     host, error = _why([hard], counted)
     if not passed(entries):
         return Decision("rollback", hard.name, host, error)

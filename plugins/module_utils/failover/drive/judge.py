@@ -76,6 +76,7 @@ class Request:
     primary_dead: str = ""
     stonith: Sequence[str] = ()
     timestamp: str = ""
+    fault_at: str = ""
     without: Sequence[str] = ()
     quorum: int = 0
     replicated: bool = True
@@ -84,6 +85,16 @@ class Request:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise OpsError(f"mode is {self.mode!r}: expected one of {', '.join(MODES)}")
+        if self.fault_at and not 0 < (seconds_of(self.fault_at) or 0.0) <= self.now:
+            raise OpsError(
+                f"failover_fault_at is {self.fault_at!r}: expected the time the primary was lost, not after now, such as "
+                "2026-11-23T02:00:00Z"
+            )
+
+    @property
+    def fault(self) -> float:
+        """When the primary was lost, in epoch seconds: as the operator knows, at the latest now."""
+        return seconds_of(self.fault_at) or self.now
 
 
 @dataclass(frozen=True)
@@ -478,7 +489,7 @@ class _Judge:
 
     def _loss_seconds(self) -> float:
         newest = seconds_of(part(self.looks.get(self.target), "replica", "newest_at"))
-        return max(0.0, round(self.request.now - newest, 3)) if newest is not None else 0.0
+        return max(0.0, round(self.request.fault - newest, 3)) if newest is not None else 0.0
 
     def _loss(self) -> Iterator[Check]:
         seconds = self._loss_seconds()

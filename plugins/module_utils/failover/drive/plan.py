@@ -138,7 +138,7 @@ class _Maker:
             ),
             expected=dict(self.judged.expected),
             condition=self.judged.condition,
-            fault_at=self.request.now,
+            fault_at=self.request.fault,
         )
 
     def _planned(self) -> list[Step]:
