@@ -99,7 +99,9 @@ class Lease:
         if verdict.action == "fence":
             if verdict.record:
                 self._adopt(verdict.record)
-            return self._fence(max(held.epoch, verdict.record.epoch if verdict.record else 0), verdict.reason, answers, held)
+            return self._fence(
+                max(held.epoch, verdict.record.epoch if verdict.record else 0), verdict.reason, answers, held
+            )
         if verdict.action == "renew":
             renewed = begun
         self.renewed = (held.epoch, renewed)
@@ -117,8 +119,8 @@ class Lease:
 
         try:
             if not fencing.fence(epoch, "lease", reason, still=still):
-                durable.say("not fenced: another grant was given meanwhile")
-                return self._tell("hold", epoch, boottime(), "another grant was given meanwhile", answers)
+                durable.say("not fenced: the grant changed meanwhile")
+                return self._tell("hold", epoch, boottime(), "the grant changed meanwhile", answers)
             state, told = "fenced", "; ".join(fencing.evidence)
         except OpsError as exc:
             state, told = "failed", f"{'; '.join(fencing.evidence)}; {exc}"

@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch, fence, grant, lease
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import Config, Witness
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.witness import Answer
 
 
 @pytest.fixture
@@ -147,6 +148,21 @@ def test_a_lease_that_comes_back_too_late_fences_before_it_asks(config):
     (config.run_dir / grant.NAME).write_text(json.dumps({"epoch": 3, "boottime": grant.boottime() - config.ttl - 1}))
     assert lease.Lease(config).turn() == "fenced"
     assert json.loads((config.run_dir / lease.STATUS).read_text())["answers"] == {}
+
+
+def test_the_lease_leaves_a_grant_alone_that_came_while_it_asked(config, monkeypatch):
+    """The next epoch is this host's again: raised at the witness while the old grant is held, granted before the answer."""
+    newer = epoch.Record(4, "tutor1", "now")
+
+    def ask(_witnesses, _seconds):
+        epoch.raise_to(config.state_dir, newer)
+        fence.Fencing(config).grant(4, "run")
+        return [Answer("w", newer)]
+
+    holding = lease.Lease(config)
+    monkeypatch.setattr(lease, "ask", ask)
+    assert holding.turn() == "hold" and fence.observe(config).state == "granted"
+    assert holding.turn() == "renew"
 
 
 def test_a_full_disk_does_not_keep_it_serving(config, monkeypatch):
