@@ -40,7 +40,7 @@ while True:
     number += 1
     row = connection.execute("INSERT INTO answers (user, text) VALUES (?, ?)", (number % 50, os.urandom(300).hex()))
     if number % 9 == 0:
-        connection.execute("DELETE FROM answers WHERE id = ?", (number // 9,))  # of those that were there before
+        connection.execute("DELETE FROM answers WHERE id = ?", (number // 9 % 400,))  # of those that were there before
     print(row.lastrowid, flush=True)
 """
 RUN = """
@@ -110,10 +110,9 @@ class Host:
         return {"config": str(self.config_file), **more}
 
     def quiescing(self, **more: Any) -> dict[str, Any]:
-        return self.options(
-            run_id="run-1", epoch=EPOCH, binary=str(LITESTREAM), replication_config=str(self.etc / "litestream.yml"),
-            replication_epoch_file=str(self.epoch_file), **more,
-        )  # fmt: skip
+        known = {"run_id": "run-1", "epoch": EPOCH, "binary": str(LITESTREAM)}
+        known.update(replication_config=str(self.etc / "litestream.yml"), replication_epoch_file=str(self.epoch_file))
+        return self.options(**{**known, **more})
 
     def promoting(self, state: str, **more: Any) -> dict[str, Any]:
         known = {"run_id": "run-1", "binary": str(LITESTREAM), "replication_home": str(self.home)}
@@ -143,28 +142,40 @@ class Host:
 
 
 class Pair:
-    """The primary, which serves and sends, and the standby, which receives."""
+    """The primary, which serves and sends, and the standby, which receives; they can change places."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
         self.primary, self.standby = Host(top, "tutor1"), Host(top, "tutor2")
+        self.epoch = EPOCH
         self.processes: list[subprocess.Popen[str]] = []
         self.acknowledged: set[int] = set()
-        for host in (self.primary, self.standby):
+        for host, other in ((self.primary, self.standby), (self.standby, self.primary)):
             epoch.raise_to(host.state, epoch.Record(EPOCH, "tutor1", "now"))
-        self.config = self.primary.etc / "litestream.yml"
-        self.aim(self.standby.home / "data")
+            self.aim(host, other.home / "data")
+            if AS_ROOT:
+                # Whoever sends comes in as the receiver over sftp; here it writes where the receiver does.
+                (host.home / "data").chmod(0o777)
         grant.write(self.primary.run_dir, EPOCH, "run-0")
-        if AS_ROOT:
-            # Whoever sends comes in as the receiver over sftp; here it writes where the receiver does.
-            (self.standby.home / "data").chmod(0o777)
 
-    def aim(self, data: Path) -> None:
-        """Say where the replica is sent to."""
-        self.config.write_text(
-            f"dbs:\n  - path: {self.primary.path}\n    monitor-interval: 50ms\n"
+    @staticmethod
+    def aim(host: Host, data: Path) -> None:
+        """Say where a host sends its replica to."""
+        (host.etc / "litestream.yml").write_text(
+            f"dbs:\n  - path: {host.path}\n    monitor-interval: 50ms\n"
             f"    replica: {{url: 'file://{data}/epoch-${{REPLICATION_EPOCH}}', sync-interval: 50ms}}\n"
         )
+
+    def grant(self) -> None:
+        """Let the primary serve in the epoch in force."""
+        for host in (self.primary, self.standby):
+            epoch.raise_to(host.state, epoch.Record(self.epoch, self.primary.name, "now"))
+        fence.Fencing(self.primary.config).grant(self.epoch, "run-0", guarded=False)
+
+    def turn(self) -> None:
+        """Make the standby the primary of the next epoch."""
+        self.primary, self.standby, self.epoch = self.standby, self.primary, self.epoch + 1
+        self.grant()
 
     def start(self, argv: list[str], **more: Any) -> subprocess.Popen[str]:
         """Start a process."""
@@ -173,14 +184,13 @@ class Pair:
         return process
 
     def replicate(self) -> None:
-        """Start Litestream and wait for its first whole database."""
-        environ = {**os.environ, "REPLICATION_EPOCH": f"{EPOCH:04d}"}
-        log = (self.top / "litestream.log").open("a")
-        with log:
+        """Start Litestream on the primary and wait for its first whole database."""
+        environ = {**os.environ, **dict([self.primary.epoch_file.read_text().strip().split("=")])}
+        with (self.top / "litestream.log").open("a") as log:
             user = {"user": APPLICATION, "group": APPLICATION, "extra_groups": []} if AS_ROOT else {}
-            command = [str(LITESTREAM), "replicate", "-config", str(self.config)]
+            command = [str(LITESTREAM), "replicate", "-config", str(self.primary.etc / "litestream.yml")]
             self.start(command, env=environ, stdout=log, stderr=log, **user)
-        wait(lambda: list(self.standby.replica().glob("ltx/9/*.ltx")), "the first whole database in the replica")
+        wait(lambda: list(self.standby.replica(self.epoch).glob("ltx/9/*.ltx")), "a whole database in the replica")
 
     def write(self, commits: int = 30) -> subprocess.Popen[str]:
         """Start the application and wait until it has committed some. Its Python may be for root's eyes only, so it is root's.
@@ -189,37 +199,42 @@ class Pair:
         """
         writer = self.start([sys.executable, "-c", WRITER, str(self.primary.path)], stdout=subprocess.PIPE)
         for _number in range(commits):
-            self.hear(writer)
+            assert writer.stdout
+            self.acknowledged.add(int(writer.stdout.readline()))
         return writer
-
-    def hear(self, writer: subprocess.Popen[str]) -> None:
-        """Take one acknowledgement."""
-        assert writer.stdout
-        self.heard(writer.stdout.readline())
-
-    def heard(self, line: str) -> None:
-        if line.endswith("\n"):
-            self.acknowledged.add(int(line))
 
     def last_words(self, writer: subprocess.Popen[str]) -> None:
         """Take everything the application has acknowledged before it was killed."""
         assert writer.stdout
         for line in writer.stdout:
-            self.heard(line)
+            if line.endswith("\n"):
+                self.acknowledged.add(int(line))
         writer.wait(SECONDS)
 
     def receive(self) -> None:
         """Have the replica belong to who receives, as after sftp."""
         if AS_ROOT:
             subprocess.run(["chown", "-R", f"{RECEIVER}:{RECEIVER}", str(self.standby.home / "data")], check=True)
+            (self.standby.home / "data").chmod(0o700)
 
-    def close(self) -> None:
+    def quiesced(self, **more: Any) -> dict[str, Any]:
+        """Quiesce the primary; return what a promotion has to have."""
+        result = call("ops_quiesce", **self.primary.quiescing(**{"epoch": self.epoch, **more}))
+        assert result.get("synced"), result
+        return {name: result[name] for name in ("txid", "digest")}
+
+    def end(self) -> None:
+        """Kill what runs."""
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
             process.wait(SECONDS)
             if process.stdout:
                 process.stdout.close()
+        self.processes.clear()
+
+    def close(self) -> None:
+        self.end()
         for host in (self.primary, self.standby):
             host.storage.chmod(0o755)
         shutil.rmtree(self.top)
@@ -240,10 +255,14 @@ def begin(module: str, options: dict[str, Any]) -> subprocess.Popen[str]:
 
 def call(module: str, **options: Any) -> dict[str, Any]:
     """Run a module to its end; return its result."""
-    process = begin(module, options)
+    return end(begin(module, options))
+
+
+def end(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return the result of a module that was started."""
     assert process.stdout
     with process.stdout:
         said = process.stdout.read()
     process.wait(SECONDS)
-    assert said.startswith("{") or "\n{" in said, said
+    assert "{" in said, said
     return dict(json.loads(said[said.index("{") :]))

@@ -128,8 +128,8 @@ class _Call:
             return
         prove_idle(self.place)
         source = self._source()
-        self.result.changed = True
         if self.check_mode:
+            self.result.changed = True
             self._differ(
                 before, {"database": "restored", "replication_epoch": self.options["epoch"], "run_id": self.run_id}
             )
@@ -137,6 +137,7 @@ class _Call:
         self._sweep()
         with self._restored(source) as restored:
             record = self._staged(restored)
+            self.result.changed = True
         self.tell("replace", None)
         with self.result.step("replace"):
             self.exchange.swap(record)
