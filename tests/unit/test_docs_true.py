@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -121,18 +122,21 @@ def test_documented_options_are_the_spec(name, monkeypatch):
     assert documented_options(name) == set(spec)
 
 
+@functools.cache
+def compared():
+    """Return the modules of which a test compares a result with RETURN."""
+    word, found = "returns_as_documented", set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if word in text else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == word:
+                found.add(ast.literal_eval(node.args[0]))
+    return found
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_test_compares_a_real_result_with_return(name):
-    used = set()
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "returns_as_documented"
-            ):
-                used.add(ast.literal_eval(node.args[0]))
-    assert name in used, (
+    assert name in compared(), (
         f'no test calls returns_as_documented("{name}", result) with what the module returned (tests/conftest.py)'
     )
 
