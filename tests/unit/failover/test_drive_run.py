@@ -20,12 +20,14 @@ from drive_hosts import HOSTS, looks
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import plan as planning
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import Plan
 
 STEPS = ("lock", "trial", "hold", "quiesce", "stonith", "promote planned", "epoch", "wait", "promote emergency")
-STEPS += ("grant", "switch", "probe", "reprotect", "protected")
-QUIESCED = {"changed": True, "txid": "00000000000000ff", "digest": {"schema": "aa"}}
+STEPS += ("grant", "probe", "switch", "reprotect", "protected")
+TURN = ("turn_fence", "turn_epoch", "turn_grant")
+QUIESCED: dict[str, Any] = {"changed": True, "txid": "00000000000000ff", "digest": {"schema": "aa"}}
 REPLICATES = {"look": {"replica": {"epoch": 8, "chain_unbroken": True}}}
 
 
@@ -36,6 +38,7 @@ class World:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.broken: dict[tuple[str, str], int] = {}
         self.killed = ("", "")
+        self.digest: dict[str, Any] = QUIESCED["digest"]
 
     def execute(self, host: str, module: str, options: Mapping[str, Any]) -> dict[str, Any]:
         name = module.rpartition(".")[2]
@@ -46,7 +49,8 @@ class World:
         if left:
             self.broken[host, name] = left - 1
             return {"failed": True, "msg": f"{name} is broken"}
-        answers = {"ops_quiesce": QUIESCED, "failover_look": REPLICATES}
+        quiesced = {**QUIESCED, "digest": QUIESCED["digest"] if host == "tutor1" else self.digest}
+        answers = {"ops_quiesce": quiesced, "failover_look": REPLICATES}
         return {"changed": name not in ("uri", "failover_look"), **answers.get(name, {})}
 
     def told(self, name: str) -> list[tuple[str, dict[str, Any]]]:
@@ -55,7 +59,12 @@ class World:
 
 def options(**request: Any) -> dict[str, Any]:
     asked = {"mode": "switchover", "target": "tutor2", "run_id": "run-1", "confirm": "tutor2", **request}
-    settings = {"controller": "station", "database": "/srv/learning.db", "service": "app.service", "health_url": "http://x"}
+    settings = {
+        "controller": "station",
+        "database": "/srv/learning.db",
+        "service": "app.service",
+        "health_url": "http://x",
+    }
     settings.update(health_seconds=0.001, protect_seconds=0.001)
     return {"hosts": vars(HOSTS), "request": asked, "settings": settings}
 
@@ -70,7 +79,7 @@ def begin(base: Path, **request: Any) -> dict[str, Any]:
     return controller.open_run(base, options(**request), said, os.getpid(), dry=False)
 
 
-def drive(directory: str, world: World, back: bool = True) -> dict[str, Any]:
+def drive(directory: str, world: World) -> dict[str, Any]:
     """Do what the role does."""
     where = Path(directory)
 
@@ -88,9 +97,9 @@ def drive(directory: str, world: World, back: bool = True) -> dict[str, Any]:
     path = controller.decide(where)["path"]
     if path == "forward":
         through(STEPS)
-    elif path == "rollback" and back:
-        through(("undo",))
-    if path in ("forward", "rollback"):
+        path = controller.decide(where)["path"]
+    if path in ("rollback", "turn"):
+        through(("undo",) if path == "rollback" else TURN)
         controller.decide(where)
     through(("unlock",))
     return controller.close(where)
@@ -109,7 +118,9 @@ def test_a_planned_run_goes_through_its_steps_once(tmp_path: Path) -> None:
     assert host == "tutor2" and (promote["digest"], promote["txid"]) == (QUIESCED["digest"], QUIESCED["txid"])
     assert (promote["epoch_from"], promote["epoch"]) == (7, 8)
     order = [name for _host, name, _options in world.calls]
-    firsts = [order.index(n) for n in ("ops_lock", "ops_quiesce", "ops_promote", "ops_epoch", "ops_fence", "ops_traffic")]
+    firsts = [
+        order.index(n) for n in ("ops_lock", "ops_quiesce", "ops_promote", "ops_epoch", "ops_fence", "ops_traffic")
+    ]
     assert firsts == sorted(firsts)
     assert [told["start"] for _host, told in world.told("ops_fence")] == [
         ["app.service"],
@@ -118,7 +129,7 @@ def test_a_planned_run_goes_through_its_steps_once(tmp_path: Path) -> None:
     assert {told["state"] for _host, told in world.told("ops_lock")} == {"held", "free"}
 
 
-@pytest.mark.parametrize(("host", "module"), [("tutor4", "ops_lock"), ("tutor1", "ops_quiesce"), ("tutor2", "ops_promote")])
+@pytest.mark.parametrize(("host", "module"), [("tutor1", "ops_quiesce"), ("tutor2", "ops_promote")])
 def test_a_failure_before_the_epoch_is_taken_back(tmp_path: Path, host: str, module: str) -> None:
     world, judged = World(), begin(tmp_path)
     world.broken[host, module] = 1
@@ -127,13 +138,18 @@ def test_a_failure_before_the_epoch_is_taken_back(tmp_path: Path, host: str, mod
     assert f"{module} is broken" in result["msg"] and "tutor1 serves again in epoch 7" in result["msg"]
     [(again, granted)] = world.told("ops_fence")
     assert (again, granted["epoch"], granted["state"]) == ("tutor1", 7, "granted")
-    assert [told["state"] for _host, told in world.told("ops_promote")][-1] == "undone"
+    undone = [told["state"] for _host, told in world.told("ops_promote")][-1:]
+    assert undone == (["undone"] if module == "ops_promote" else []), "only what was begun"
     assert not world.told("ops_epoch") and not world.told("ops_traffic")
     assert begin(tmp_path, run_id="run-2")["resumed"] is False, "it is over: the next one is another run"
 
 
-@pytest.mark.parametrize(("host", "module"), [("tutor2", "ops_epoch"), ("tutor2", "ops_fence"), ("tutor3", "ops_traffic")])
-def test_a_failure_from_the_epoch_on_is_tried_again_and_never_taken_back(tmp_path: Path, host: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "module"), [("tutor2", "ops_epoch"), ("tutor2", "ops_fence"), ("tutor3", "ops_traffic")]
+)
+def test_a_failure_from_the_epoch_on_is_tried_again_and_never_taken_back(
+    tmp_path: Path, host: str, module: str
+) -> None:
     world, judged = World(), begin(tmp_path)
     world.broken[host, module] = 1
     result = drive(judged["directory"], world)
@@ -143,7 +159,7 @@ def test_a_failure_from_the_epoch_on_is_tried_again_and_never_taken_back(tmp_pat
 
 def test_what_stays_broken_after_the_epoch_needs_a_person_and_the_same_command_goes_on(tmp_path: Path) -> None:
     world, judged = World(), begin(tmp_path)
-    world.broken["tutor2", "ops_fence"] = 2
+    world.broken["tutor3", "ops_traffic"] = 2
     result = drive(judged["directory"], world)
     assert (result["outcome"], result["failed"]) == ("needs_human", True)
     assert "tutor1" not in [host for host, _told in world.told("ops_fence")], "the old primary is never granted again"
@@ -155,7 +171,46 @@ def test_what_stays_broken_after_the_epoch_needs_a_person_and_the_same_command_g
     assert not begin(tmp_path, run_id="run-3")["resumed"]
 
 
-def test_a_failed_taking_back_is_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("module", "times"), [("ops_fence", 2), ("uri", 99)])
+def test_a_new_primary_that_cannot_serve_and_took_no_write_gives_the_service_back(
+    tmp_path: Path, module: str, times: int
+) -> None:
+    """In an epoch of its own: the one of the new primary is never used again."""
+    world, judged = World(), begin(tmp_path)
+    world.broken["tutor2", module] = times
+    result = drive(judged["directory"], world)
+    assert (result["outcome"], result["failed"], result["epoch"], result["rpo_s"]) == ("rolled_back", True, 9, 0)
+    raised = [(host, told["primary"]) for host, told in world.told("ops_epoch") if told["epoch"] == 9]
+    assert sorted(raised) == [(host, "tutor1") for host in ("tutor1", "tutor3", "tutor4", "tutor5")]
+    assert [(host, told["epoch"]) for host, told in world.told("ops_fence")][-1] == ("tutor1", 9)
+    assert [host for host, _told in world.told("ops_quiesce")] == ["tutor1", "tutor2"]
+    assert not world.told("ops_traffic"), "users were never led away"
+    assert result["checks"][1]["id"] == "failover.protected" and result["checks"][1]["status"] == 1
+
+
+def test_a_new_primary_that_took_writes_is_never_given_up(tmp_path: Path) -> None:
+    world, judged = World(), begin(tmp_path)
+    world.broken["tutor2", "ops_fence"] = 2
+    world.digest = {"schema": "aa", "tables": {"marks": [1, "x"]}}
+    result = drive(judged["directory"], world)
+    assert result["outcome"] == "needs_human" and "It took writes" in result["msg"]
+    assert not [told for _host, told in world.told("ops_epoch") if told["epoch"] == 9]
+    assert "tutor1" not in [host for host, _told in world.told("ops_fence")]
+
+
+def test_a_way_back_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
+    world, judged = World(), begin(tmp_path)
+    world.broken["tutor2", "ops_fence"] = 2
+    world.killed = ("tutor1", "ops_epoch")
+    with pytest.raises(KeyboardInterrupt):
+        drive(judged["directory"], world)
+    world.killed = ("", "")
+    result = drive(begin(tmp_path)["directory"], world)
+    assert (result["outcome"], result["epoch"]) == ("rolled_back", 9)
+
+
+def test_a_failed_taking_back_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "UNDO_SECONDS", 0.0)
     world, judged = World(), begin(tmp_path)
     world.broken.update({("tutor2", "ops_promote"): 1, ("tutor1", "ops_fence"): 1})
     assert drive(judged["directory"], world)["outcome"] == "needs_human"
@@ -213,7 +268,9 @@ def test_a_standby_that_is_not_protected_in_time_is_degraded(tmp_path: Path) -> 
     assert [check["id"] for check in result["checks"]] == ["failover.outcome", "failover.protected"]
 
 
-def test_an_emergency_waits_for_the_lease_and_tells_what_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_emergency_waits_for_the_lease_and_tells_what_may_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
     monkeypatch.setattr(controller.time, "sleep", slept.append)
     said = looks()
@@ -241,9 +298,20 @@ def test_a_replica_that_cannot_be_restored_ends_an_emergency_before_the_epoch(tm
     judged = controller.open_run(tmp_path, asked, results(said), os.getpid(), dry=False)
     world = World()
     world.broken["tutor2", "ops_promote"] = 1
+    result = drive(judged["directory"], world)
+    assert result["outcome"] == "rolled_back" and "the traffic is as it was" in result["msg"]
+    assert not world.told("ops_epoch") and not world.told("ops_traffic")
+
+
+def test_an_emergency_that_fails_before_the_epoch_gives_the_users_back(tmp_path: Path) -> None:
+    said = looks()
+    said["tutor1"] = {"unreachable": "gone"}
+    asked = options(mode="emergency", max_rpo=10**9, primary_dead="tutor1")
+    judged = controller.open_run(tmp_path, asked, results(said), os.getpid(), dry=False)
+    world = World()
+    world.broken["tutor3", "ops_traffic"] = 1
     assert drive(judged["directory"], world)["outcome"] == "rolled_back"
-    assert not world.told("ops_epoch")
-    assert [told for _host, told in world.told("ops_traffic")] == [{"state": "serving", "upstream": "10.0.0.1:80"}]
+    assert [told for _host, told in world.told("ops_traffic")][-1] == {"state": "serving", "upstream": "10.0.0.1:80"}
 
 
 def test_a_dry_run_and_a_refused_one_begin_nothing(tmp_path: Path) -> None:
@@ -273,7 +341,7 @@ def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
 
 def test_an_abandoned_run_gives_its_locks_back_and_does_nothing_else(tmp_path: Path) -> None:
     world, judged = World(), begin(tmp_path)
-    world.broken["tutor2", "ops_fence"] = 2
+    world.broken["tutor3", "ops_traffic"] = 2
     drive(judged["directory"], world)
     world.calls.clear()
     told = {**options(mode="failback"), "abandon": "run-1"}

@@ -362,6 +362,10 @@ AREA = Area(
             "step {step} failed ({error}); {old} serves again in epoch {epoch}, nothing is lost",
             "步骤 {step} 失败（{error}）；{old} 已在 epoch {epoch} 恢复服务，无数据丢失",
         ),
+        "failover.outcome.called_off": Text(
+            "step {step} failed ({error}); nothing was promoted, the traffic is as it was",
+            "步骤 {step} 失败（{error}）；未提升任何主机，流量保持原状",
+        ),
         "failover.outcome.degraded": Text(
             "{target} serves in epoch {epoch}: {gap:.1f} s without service, RPO {rpo:.1f} s; left to do: {left}",
             "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO {rpo:.1f} 秒；待完成：{left}",

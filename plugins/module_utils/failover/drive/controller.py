@@ -34,6 +34,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
     POINT_OF_NO_RETURN,
     PREFIX,
+    TURN_FENCE,
     Call,
     Plan,
     Settings,
@@ -203,6 +204,10 @@ def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = 
     run.journal.write(name, "begin", host)
     try:
         result = dict(_called(plan, entries, call, execute))
+        if name == TURN_FENCE and not result.get("failed"):
+            _same_content(entries, result)
+    except OpsError as exc:
+        result = {"failed": True, "msg": str(exc)}
     except BaseException as exc:
         run.journal.write(
             name, "fail", host, {"error": " ".join(str(exc).split())[:RESULT_CHARS] or type(exc).__name__}
@@ -233,6 +238,18 @@ def _called(plan: Plan, entries: list[Entry], call: Call, execute: Execute) -> M
         if time.monotonic() >= end:
             return {**result, "failed": True, "msg": missing}
         time.sleep(PAUSE)
+
+
+def _same_content(entries: list[Entry], result: Mapping[str, Any]) -> None:
+    """Raise OpsError when the new primary holds other rows than the old one was left with: it took writes."""
+    before = last(entries, "quiesce", "ok")
+    told = [(one or {}).get("digest") or {} for one in (before.data if before else None, result)]
+    here, there = ({key: one.get(key) for key in ("schema", "tables")} for one in told)
+    if here["schema"] is None or here != there:
+        raise OpsError(
+            "the new primary holds other rows than the old one was left with: expected the same. It took writes, which would "
+            "be lost with a way back: repair it and give the same command again"
+        )
 
 
 def _missing(plan: Plan, call: Call, result: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Entry, first, last
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
+    LOCK,
     POINT_OF_NO_RETURN,
     UNDO,
     UNLOCK,
@@ -19,15 +20,18 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 
 RESUME, DECIDE = "resume", "decide"
 # Once chosen, nothing but taking back goes on.
-BACK = ("rollback", "rolled_back", "abandoned")
-OVER = ("done", "degraded", "rolled_back", "abandoned")
+BACK = ("rollback", "rolled_back", "turn", "turned", "abandoned")
+OVER = ("done", "degraded", "refused", "rolled_back", "turned", "abandoned")
 # What is tried again by the same run after the point of no return, before a person is called.
 FORWARD_TRIES = 1
 
 
 @dataclass(frozen=True)
 class Decision:
-    """``path``: done, degraded, rollback, forward, human, rolled_back. ``step`` is what failed, with its ``error``."""
+    """``path``: where to go (forward, rollback, turn), or where it is (done, degraded, refused, rolled_back, turned, human).
+
+    ``step`` is what failed, with its ``error``.
+    """
 
     path: str
     step: str = ""
@@ -74,15 +78,23 @@ def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> boo
     chosen = way_chosen(entries)
     path = chosen.data.get("path") if chosen else ""
     if name == UNDO:
-        return path == "rollback" and host not in good(step, _after(entries, _begun_back(entries)))
+        undone = good(step, _after(entries, _begun_back(entries)))
+        return path == "rollback" and host in touched(entries) and host not in undone
     if name == UNLOCK:
         return path in OVER and host not in good(step, _after(entries, chosen))
-    if path in BACK:
+    if name in [one.name for one in plan.turn]:
+        way = plan.turn if path == "turn" else ()
+    else:
+        way = () if path in BACK else plan.steps
+    if not way or host in good(step, counted):
         return False
-    if host in good(step, counted):
-        return False
-    before = plan.steps[: [one.name for one in plan.steps].index(name)]
+    before = way[: [one.name for one in way].index(name)]
     return all(one.soft or complete(one, counted) for one in before)
+
+
+def touched(entries: Sequence[Entry]) -> set[str]:
+    """Return the hosts on which more was begun than taking the lock."""
+    return {entry.host for entry in entries if entry.phase == "begin" and entry.step not in (LOCK, UNLOCK)}
 
 
 def way_chosen(entries: Sequence[Entry]) -> Entry | None:
@@ -102,6 +114,8 @@ def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
     chosen = way_chosen(entries)
     if chosen and chosen.data.get("path") == "abandoned":
         return Decision("abandoned")
+    if chosen and chosen.data.get("path") in ("turn", "turned"):
+        return _turned(plan, entries, chosen)
     if chosen and chosen.data.get("path") in BACK:
         return _rolled_back(plan, entries, chosen)
     hard = next((step for step in plan.steps if not step.soft and not complete(step, counted)), None)
@@ -115,13 +129,35 @@ def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
         return Decision("degraded", soft[0].name if soft else "protected", host, error, left or ["protected"])
     host, error = _why([hard], counted)
     if not passed(entries):
-        return Decision("rollback", hard.name, host, error)
+        return Decision("rollback" if touched(entries) else "refused", hard.name, host, error)
     tries = [
         entry
         for entry in _since_resume(entries)
         if entry.step == DECIDE and entry.phase == "note" and entry.data.get("path") == "forward"
     ]
-    return Decision("forward" if len(tries) < FORWARD_TRIES else "human", hard.name, host, error)
+    # The application's health was asked for again and again already.
+    if len(tries) < FORWARD_TRIES and hard.name != "probe":
+        return Decision("forward", hard.name, host, error)
+    # Nobody was led to the new primary yet: if it can be proved that it took no write, the old one may have the service back.
+    unserved = first(entries, "switch", "begin") is None and complete_named(plan, POINT_OF_NO_RETURN, entries)
+    return Decision("turn" if plan.turn and unserved else "human", hard.name, host, error)
+
+
+def complete_named(plan: Plan, name: str, entries: Sequence[Entry]) -> bool:
+    """Tell whether the step of this name is done."""
+    step = plan.step(name)
+    return step is not None and complete(step, entries)
+
+
+def _turned(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decision:
+    told = {name: str(chosen.data.get(name, "")) for name in ("step", "host", "error")}
+    hard = next((step for step in plan.turn if not complete(step, entries)), None)
+    if hard is None:
+        return Decision("turned", left=("protected",), **told)
+    begun = [entry for entry in _since_resume(_after(entries, _begun_back(entries))) if entry.phase == "begin"]
+    if not any(entry.step in [step.name for step in plan.turn] for entry in begun):
+        return Decision("turn", **told)
+    return Decision("human", hard.name, *_why([hard], entries))
 
 
 def _since_resume(entries: Sequence[Entry]) -> list[Entry]:
@@ -132,7 +168,9 @@ def _since_resume(entries: Sequence[Entry]) -> list[Entry]:
 def _rolled_back(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decision:
     after = _after(entries, _begun_back(entries))
     told = {name: str(chosen.data.get(name, "")) for name in ("step", "host", "error")}
-    if complete(plan.undo, after):
+    begun = touched(entries)
+    undone = good(plan.undo, after)
+    if all(host in undone for host in plan.undo.required if host in begun):
         return Decision("rolled_back", **told)
     host, error = _why([plan.undo], after)
     if first(_since_resume(after), UNDO, "begin") is None:

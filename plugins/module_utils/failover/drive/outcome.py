@@ -15,12 +15,17 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.judge import seconds_of
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
     POINT_OF_NO_RETURN,
+    TURN_EPOCH,
+    TURN_GRANT,
     UNDO,
     Plan,
     Step,
 )
 
 ACCEPTED = "accepted"
+# Of a path that is not an outcome by its own name: what was to be done next was not.
+OUTCOMES = {"forward": "needs_human", "rollback": "needs_human", "turn": "needs_human", "human": "needs_human"}
+OUTCOMES["turned"] = "rolled_back"
 FAILED = ("refused", "rolled_back", "needs_human")
 STATUS = {
     "refused": Status.CRITICAL,
@@ -33,7 +38,7 @@ STATUS = {
 def durations(plan: Plan, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return each step that was begun: seconds from its first begin to its last end, and how it ended on which hosts."""
     found = []
-    for step in (*plan.steps, plan.undo):
+    for step in (*plan.steps, plan.undo, *plan.turn):
         begin = first(entries, step.name, "begin")
         if begin is None:
             continue
@@ -57,10 +62,10 @@ def numbers(plan: Plan, entries: Sequence[Entry]) -> dict[str, float | None]:
     what was written after the newest change that arrived and before the run began may be: the RPO is at most that.
     """
     served = last(entries, "switch", "ok") or last(entries, "grant", "ok")
-    back = last(entries, UNDO, "ok", plan.old)
+    back = last(entries, TURN_GRANT, "ok") or last(entries, UNDO, "ok", plan.old)
     accepted = first(entries, ACCEPTED, "note")
     ended = first(entries, "quiesce", "begin")
-    end = served if first(entries, POINT_OF_NO_RETURN, "begin") else back
+    end = back or served
     gap = end.since(ended) if end and ended else None
     rto = end.since(accepted) if end and accepted else None
     if gap is None:
@@ -92,7 +97,7 @@ def _rounded(value: float | None) -> float | None:
 
 def conclude(plan: Plan, entries: Sequence[Entry], decision: Decision, journal: str) -> dict[str, Any]:
     """Return the result of a run: what is recorded, and its checks."""
-    outcome = "needs_human" if decision.path in ("human", "forward", "rollback") else decision.path
+    outcome = OUTCOMES.get(decision.path, decision.path)
     told = numbers(plan, entries)
     changed = any(entry.phase == "ok" and entry.data.get("changed") for entry in entries)
     result: dict[str, Any] = {
@@ -102,7 +107,7 @@ def conclude(plan: Plan, entries: Sequence[Entry], decision: Decision, journal: 
         "condition": plan.condition,
         "old": plan.old,
         "target": plan.target,
-        "epoch": plan.new_epoch if first(entries, POINT_OF_NO_RETURN, "ok") else plan.epoch,
+        "epoch": _epoch(plan, entries),
         "run_id": plan.run_id,
         "steps": durations(plan, entries),
         "expected": dict(plan.expected),
@@ -113,22 +118,30 @@ def conclude(plan: Plan, entries: Sequence[Entry], decision: Decision, journal: 
         **told,
     }
     checks = [_outcome(result, decision)]
-    if outcome in ("done", "degraded"):
+    if outcome in ("done", "degraded") or decision.path == "turned":
         checks.append(_protected(plan, entries, decision))
     return {**result, "checks": [check.as_dict() for check in checks], "msg": checks[0].summary}
 
 
+def _epoch(plan: Plan, entries: Sequence[Entry]) -> int:
+    if first(entries, TURN_EPOCH, "ok"):
+        return plan.new_epoch + 1
+    return plan.new_epoch if first(entries, POINT_OF_NO_RETURN, "ok") else plan.epoch
+
+
 def _outcome(result: Mapping[str, Any], decision: Decision) -> Check:
+    called_off = (result["outcome"], result["way"]) == ("rolled_back", "emergency")
     words = {key: result[key] for key in ("old", "target", "epoch", "run_id", "journal")}
     return AREA.reporter(source="controller").find(
-        "failover.outcome",
+        "failover.refused" if result["outcome"] == "refused" else "failover.outcome",
         STATUS.get(result["outcome"], Status.OK),
-        f"failover.outcome.{result['outcome']}",
+        f"failover.outcome.{'called_off' if called_off else result['outcome']}",
         step=decision.step,
         error=decision.error[:300],
         gap=result["gap_s"] or 0.0,
         rpo=result["rpo_s"] or 0.0,
         left=", ".join(decision.left),
+        why=decision.error[:300],
         next=NEXT["forward" if _passed(result) else "back"],
         **words,
     )
@@ -151,7 +164,9 @@ def _protected(plan: Plan, entries: Sequence[Entry], decision: Decision) -> Chec
     if step is not None and not ({"protected", "reprotect"} & set(decision.left)):
         return say.find("failover.protected", Status.OK, "failover.ok", item=plan.old)
     fail = last(entries, "protected", "fail") or last(entries, "reprotect", "fail")
-    error = str(fail.data.get("error", "")) if fail else f"{plan.old} does not answer"
-    return say.find(
-        "failover.protected", Status.WARNING, "failover.unprotected", item=plan.old, error=" ".join(error.split())[:200]
-    )
+    if decision.path == "turned":
+        item, error = plan.target, "the replication begins anew with playbook standby"
+    else:
+        item, error = plan.old, str(fail.data.get("error", "")) if fail else f"{plan.old} does not answer"
+    error = " ".join(error.split())[:200]
+    return say.find("failover.protected", Status.WARNING, "failover.unprotected", item=item, error=error)

@@ -23,6 +23,11 @@ POINT_OF_NO_RETURN = "epoch"
 # Beyond LEASE_BOUND, for clocks that run at different speeds and a scheduler that is late.
 MARGIN_SECONDS = 3.0
 UNDO, UNLOCK = "undo", "unlock"
+TURN_FENCE, TURN_EPOCH, TURN_GRANT = "turn_fence", "turn_epoch", "turn_grant"
+# The locks are taken first: a run that has not got them has touched nothing, and takes nothing back.
+LOCK = "lock"
+# How long taking back is tried on a host that does not answer at once.
+UNDO_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Plan:
     steps: Sequence[Step]
     undo: Step
     unlock: Step
+    turn: Sequence[Step] = ()
     expected: Mapping[str, float] = field(default_factory=dict)
     condition: str = "healthy"
     fault_at: float = 0.0
@@ -88,7 +94,7 @@ class Plan:
 
     def step(self, name: str) -> Step | None:
         """Return a step by its name."""
-        return next((one for one in (*self.steps, self.undo, self.unlock) if one.name == name), None)
+        return next((one for one in (*self.steps, *self.turn, self.undo, self.unlock) if one.name == name), None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
@@ -98,8 +104,10 @@ class Plan:
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Read it back."""
         steps = [_step(one) for one in data["steps"]]
-        rest = {name: data[name] for name in cls.__dataclass_fields__ if name not in ("steps", "undo", "unlock")}
-        return cls(steps=steps, undo=_step(data["undo"]), unlock=_step(data["unlock"]), **rest)
+        turn = [_step(one) for one in data["turn"]]
+        made = ("steps", "turn", "undo", "unlock")
+        rest = {name: data[name] for name in cls.__dataclass_fields__ if name not in made}
+        return cls(steps=steps, turn=turn, undo=_step(data["undo"]), unlock=_step(data["unlock"]), **rest)
 
 
 def _step(data: Mapping[str, Any]) -> Step:
@@ -133,6 +141,7 @@ class _Maker:
             epoch=self.judged.epoch,
             steps=steps,
             undo=self._undo(),
+            turn=self._turn() if self.judged.way == "planned" and self._sync() else [],
             unlock=self._each(
                 "unlock", self._locked(), "ops_lock", {"state": "free", "run_id": self.run_id}, soft=True
             ),
@@ -200,30 +209,48 @@ class _Maker:
         return options
 
     def _epoch(self) -> Step:
-        """The witnesses first of all, and the record that the new primary needs to be granted."""
+        """The witnesses, and the record that the new primary needs to be granted."""
+        return self._raised(POINT_OF_NO_RETURN, self.new, self.judged.epoch + 1)
+
+    def _raised(self, step: str, primary: str, epoch: int) -> Step:
         count, quorum = len(self.hosts.voters), self.request.quorum or majority(len(self.hosts.voters))
         need = max(raise_needed(count, quorum), majority(count)) if count else 0
-        call = self._raise()
-        names = list(dict.fromkeys([*self.voters, self.new]))
-        extra = 0 if self.new in self.voters else 1
-        return Step(POINT_OF_NO_RETURN, dict.fromkeys(names, call), required=(self.new,), need=need + extra)
+        call = self._raise(primary, epoch)
+        names = list(dict.fromkeys([*self.voters, primary]))
+        extra = 0 if primary in self.voters else 1
+        return Step(step, dict.fromkeys(names, call), required=(primary,), need=need + extra)
 
-    def _raise(self) -> Call:
-        return Call("ops_epoch", {"state": "raise", "epoch": self.judged.epoch + 1, "primary": self.new, **self.why})
+    def _raise(self, primary: str, epoch: int) -> Call:
+        return Call("ops_epoch", {"state": "raise", "epoch": epoch, "primary": primary, **self.why})
+
+    def _turn(self) -> list[Step]:
+        """The way back from beyond the epoch: the new primary cannot serve, and has taken no write.
+
+        It is ended as the old one was, and holds what that one held; then the old one serves in an epoch of its own. Its
+        replication begins anew with playbook standby.
+        """
+        epoch = self.judged.epoch + 2
+        granted = {"state": "granted", "epoch": epoch, "run_id": self.run_id, "start": [self.settings.service]}
+        ended = {"epoch": self.judged.epoch + 1, "sync": False, **self.why}
+        return [
+            self._one(TURN_FENCE, self.new, "ops_quiesce", ended),
+            self._raised(TURN_EPOCH, self.old, epoch),
+            Step(TURN_GRANT, {self.old: Call("ops_fence", granted, UNDO_SECONDS)}, required=(self.old,)),
+        ]
 
     def _serve(self) -> list[Step]:
         granted = {"state": "granted", "epoch": self.judged.epoch + 1, "run_id": self.run_id}
         steps = [self._one("grant", self.new, "ops_fence", {**granted, "start": [self.settings.service]})]
+        if self.settings.health_url:
+            # Before the users are there: as long as nobody has written, the old primary can be had back. In an emergency
+            # there is no such way, and a new primary that is not well is better than none.
+            soft = self.judged.way != "planned"
+            steps.append(Step("probe", {self.new: self._health()}, required=[self.new], soft=soft))
         upstream = {"state": "serving", "upstream": self._address(self.new)}
         # One proxy that cannot be switched keeps the maintenance page; the others serve.
         front = self.proxies or [name for name in (self.new, self.old) if name in self.alive]
         required = [] if self.proxies else [self.new]
-        calls = {name: Call("ops_traffic", upstream) for name in front}
-        steps.append(Step("switch", calls, required=required, need=1))
-        if self.settings.health_url:
-            look = {"url": self.settings.health_url, "return_content": False, "timeout": 5}
-            calls = {name: Call("ansible.builtin.uri", look, self.settings.health_seconds) for name in (self.new,)}
-            steps.append(Step("probe", calls, required=[self.new], soft=True))
+        steps.append(Step("switch", {name: Call("ops_traffic", upstream) for name in front}, required=required, need=1))
         return steps
 
     def _reprotect(self) -> Step:
@@ -232,8 +259,16 @@ class _Maker:
         if self.settings.source == "replica":
             calls[self.new] = Call("ops_fence", {**granted, "start": [self.settings.replication_unit]})
         if self.old in self.alive:
-            calls[self.old] = self._raise()
-        return Step("reprotect", calls, required=list(calls), soft=True)
+            calls[self.old] = self._raise(self.new, self.judged.epoch + 1)
+        required = list(calls)
+        if self.settings.health_url:
+            # The users' way, through each proxy.
+            calls.update({name: self._health() for name in self.proxies})
+        return Step("reprotect", calls, required=required, soft=True)
+
+    def _health(self) -> Call:
+        look = {"url": self.settings.health_url, "return_content": False, "timeout": 5}
+        return Call("ansible.builtin.uri", look, self.settings.health_seconds)
 
     def _protected(self) -> Step:
         if self.settings.source != "replica":
@@ -253,7 +288,7 @@ class _Maker:
             if self.settings.source == "replica":
                 units.append(self.settings.replication_unit)
             again = {"state": "granted", "epoch": self.judged.epoch, "run_id": self.run_id, "start": units}
-            calls[self.old] = Call("ops_fence", again)
+            calls[self.old] = Call("ops_fence", again, UNDO_SECONDS)
             back = {"state": "undone", "run_id": self.run_id, "path": self.settings.database, **self.settings.promote}
             calls[self.new] = Call("ops_promote", back)
         else:
