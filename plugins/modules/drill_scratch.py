@@ -13,9 +13,10 @@ version_added: 0.1.0
 description:
   - Restores the newest backup, a replica, or a replica as of a random moment into a private directory, proves it as
     M(bilingual_tutor.ops.sqlite_backup_verify) does, starts the application on it, asks it, and takes all of it away.
-  - The application runs in namespaces of its own. Its network has a loopback device and nothing else, so it takes the port
-    it always takes and reaches neither Redis nor any host; all files are read-only to it, and in the place of the
-    directory of the live database it finds a copy with the restored one. The live system is neither stopped nor changed.
+  - The application runs in namespaces of its own. Its network has a loopback device and nothing else, so it takes
+    the port it always takes and reaches neither Redis nor any host; all files are read-only to it, and in the place
+    of the directory of the live database it finds a copy with the restored one. The live system is neither stopped
+    nor changed.
   - Directory and processes go whatever happens. The kernel ends the application with the module, also when that is
     killed; the next run removes the directory.
   - Damage is a finding in RV(checks) and never fails the task.
@@ -58,8 +59,8 @@ options:
     type: path
   moment:
     description:
-      - RV(bilingual_tutor.ops.replica_verify#module:moment) of the primary. The replica must have it within O(arrive), and
-        what is restored must equal it.
+      - RV(bilingual_tutor.ops.replica_verify#module:moment) of the primary. The replica must have it within
+        O(arrive), and what is restored must equal it.
     type: dict
   arrive:
     description:
@@ -77,8 +78,8 @@ options:
     default: litestream
   path:
     description:
-      - The path at which the application opens its database. Nothing need be there; what lies beside it is copied for the
-        rehearsal, the live database is not.
+      - The path at which the application opens its database. Nothing need be there; what lies beside it is copied
+        for the rehearsal, the live database is not.
     type: path
     required: true
   live:
@@ -254,21 +255,22 @@ moment:
   description: The moment that was chosen, between which others, and the seed; empty for the other sources.
   returned: success
   type: dict
-  sample: {moment: "2026-11-23T01:12:44Z", first: "2026-11-23T00:00:02Z", newest: "2026-11-23T02:00:00Z", seed: 2891336453}
+  sample: {moment: "2026-11-23T01:12:44Z", first: "2026-11-23T00:00:02Z", seed: 2891336453}
 served:
   description: Whether the application served the restored database.
   returned: success
   type: bool
   sample: true
 rto_s:
-  description: Seconds from the begin of the restore to the first right answer, proofs included; null when it did not serve.
+  description:
+    - Seconds from the begin of the restore to the first right answer, proofs included; null when it did not serve.
   returned: success
   type: float
   sample: 3.9
 rpo_s:
   description:
-    - Seconds whose changes would have been lost. Of a snapshot its age; of a replica with O(moment) the seconds that one
-      took to arrive, and without it the age of the newest change there is. Null for O(source=moment).
+    - Seconds whose changes would have been lost. Of a snapshot its age; of a replica with O(moment) the seconds
+      that one took to arrive, and without it the age of the newest change there is. Null for O(source=moment).
   returned: success
   type: float
   sample: 0.12
@@ -294,8 +296,9 @@ cleaned:
   elements: str
 checks:
   description:
-    - The findings C(drill.source), C(drill.moment), C(drill.restored), C(drill.content), C(drill.loss), C(drill.isolated), C(drill.served),
-      C(drill.answered) and C(drill.cleaned), and those of M(bilingual_tutor.ops.sqlite_backup_verify), as far as they apply.
+    - The findings C(drill.source), C(drill.moment), C(drill.restored), C(drill.content), C(drill.loss),
+      C(drill.isolated), C(drill.served), C(drill.answered) and C(drill.cleaned), and those of
+      M(bilingual_tutor.ops.sqlite_backup_verify), as far as they apply.
   returned: success
   type: list
   elements: dict
@@ -378,7 +381,9 @@ def main() -> NoReturn:
         return rehearse(module.params, Deadline(module.params["deadline"]), tell, module.check_mode)
 
     acting.run(
-        module, work, lambda signal: f"the rehearsal was ended by {signal}; nothing was left behind, nothing live was touched"
+        module,
+        work,
+        lambda signal: f"{signal} ended the rehearsal: nothing was left behind, and nothing live was touched",
     )
 
 

@@ -11,8 +11,8 @@ module: ops_drill
 short_description: Admit a drill, and judge it
 version_added: 0.1.0
 description:
-  - V(admit) reads from the ledger whether a drill may begin now, and what the last one left open. A drill can wait, so an
-    open failover, an urgent incident, a change freeze and a backup that was not good each refuse it.
+  - V(admit) reads from the ledger whether a drill may begin now, and what the last one left open. A drill can wait, so
+    an open failover, an urgent incident, a change freeze and a backup that was not good each refuse it.
   - V(judge) makes the verdict of a drill out of what was found, looks at the emergency process (maintenance page,
     contacts, runbook, the way to page somebody), compares with the drills before, and gives each finding an owner and a
     date. A finding stays open until a drill looks at the same thing and finds it well.
@@ -118,8 +118,8 @@ options:
     default: []
   contacts:
     description:
-      - C(people), a list of C(name), C(role) and one of C(phone), C(mobile), C(mail), C(wechat), and C(channels) of the team
-        by their name.
+      - C(people), a list of C(name), C(role) and one of C(phone), C(mobile), C(mail), C(wechat), and C(channels) of the
+        team by their name.
     type: dict
     default: {}
   contact_roles:
@@ -172,105 +172,105 @@ EXAMPLES = r"""
 
 RETURN = r"""
 refusals:
-  description: Reasons to wait, each C(id) and the sentence in C(en) and C(zh). With O(state=admit).
-  returned: O(state=admit)
+  description: Reasons to wait, each C(id) and the sentence in C(en) and C(zh).
+  returned: state is admit
   type: list
   elements: dict
 open:
-  description: Findings of the last drill that are open. With O(state=admit).
-  returned: O(state=admit)
+  description: Findings of the last drill that are open.
+  returned: state is admit
   type: list
   elements: dict
 last:
-  description: When the last drill was, empty before the first. With O(state=admit).
-  returned: O(state=admit)
+  description: When the last drill was, empty before the first.
+  returned: state is admit
   type: str
   sample: "2026-10-26T02:00:00Z"
 seed:
-  description: With what the random moment is chosen. With O(state=admit).
-  returned: O(state=admit)
+  description: With what the random moment is chosen.
+  returned: state is admit
   type: int
   sample: 2891336453
 schema:
   description: Version of the record.
-  returned: O(state=judge)
+  returned: state is judge
   type: str
   sample: ops.drill/1
 run_id:
   description: As O(run_id).
-  returned: O(state=judge)
+  returned: state is judge
   type: str
   sample: 20261123T010203Z-ab12cd
 at:
   description: When it was judged, UTC.
-  returned: O(state=judge)
+  returned: state is judge
   type: str
   sample: "2026-11-23T02:30:00.000Z"
 level:
   description: As O(level).
-  returned: O(state=judge)
+  returned: state is judge
   type: int
   sample: 1
 verdict:
   description: V(passed), V(failed), or V(inconclusive) when nothing was wrong and something could not be looked at.
-  returned: O(state=judge)
+  returned: state is judge
   type: str
   sample: passed
 reasons:
   description: The checks that made it so.
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 rto_s:
   description: Seconds the recovery took; null when it was not measured.
-  returned: O(state=judge)
+  returned: state is judge
   type: float
   sample: 3.9
 rpo_s:
   description: Seconds whose changes would have been lost; null when it was not measured.
-  returned: O(state=judge)
+  returned: state is judge
   type: float
   sample: 0.12
 targets:
   description: The seconds allowed.
-  returned: O(state=judge)
+  returned: state is judge
   type: dict
   sample: {rto_s: 300.0, rpo_s: 5.0}
 restores:
   description: Each restore with its verdict, its seconds, rows and newest stamp.
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 steps:
   description: Seconds of each step by part.
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
   sample: [{part: snapshot, step: restore, seconds: 0.8}]
 findings:
   description: What is open, that of earlier drills first, each with C(owner), C(since), C(due) and C(overdue).
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 closed:
   description: Findings of the last drill that this one found well.
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 trend:
   description: The last drills and this one, oldest first.
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 runbook_sha256:
   description: Hash of the runbook, empty when it was not read.
-  returned: O(state=judge)
+  returned: state is judge
   type: str
 checks:
   description:
     - The findings C(drill.steady), C(drill.maintenance), C(drill.contacts), C(drill.runbook), C(drill.notified),
       C(drill.rehearsal), C(drill.rto), C(drill.rpo), C(drill.overdue) and C(drill.verdict).
-  returned: O(state=judge)
+  returned: state is judge
   type: list
   elements: dict
 started:
@@ -322,7 +322,9 @@ def main() -> NoReturn:
         supports_check_mode=True,
     )
     options = module.params
-    acting.run(module, lambda tell: admit(options) if options["state"] == "admit" else conclude(options, module.check_mode))
+    if options["state"] == "admit":
+        acting.run(module, lambda tell: admit(options))
+    acting.run(module, lambda tell: conclude(options, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ PLAY_SECONDS = 400.0
 # Other work on this machine must not look like a partition to the lease: its own tests have a shorter one.
 SETTINGS = {"fencing_ttl": 12, "failover_antiflap": 0}
 LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes long, asked for with LAB_FAILOVER=1"
-pytestmark = pytest.mark.skipif(bool(lab.why_not() or LEFT_OUT), reason=lab.why_not() or LEFT_OUT or "a lab can be had")
+pytestmark = [
+    pytest.mark.skipif(bool(lab.why_not() or LEFT_OUT), reason=lab.why_not() or LEFT_OUT or "a lab can be had"),
+    pytest.mark.timeout(900),  # a site is laid out, and up to three drills are run
+]
 
 PEOPLE = [
     {"name": "Li Wei", "role": "system_administrator", "phone": "+86-571-5550-0001"},
@@ -150,7 +153,13 @@ def test_what_must_wait_is_refused(bench: Bench) -> None:
 
     refused("Changes are frozen: exams", ops_change_freeze="exams")
     refused("处于变更冻结期：考试", ops_change_freeze="考试", ops_locale="zh")
-    lock = {"run_id": "other-run", "controller": "desk", "since": "2026-11-23T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "reason": "a test"}
+    lock = {
+        "run_id": "other-run",
+        "controller": "desk",
+        "since": "2026-11-23T00:00:00Z",
+        "expires": "2027-01-01T00:00:00Z",
+        "reason": "a test",
+    }
     standby = bench.site.hosts["tutor2"]
     sh(standby, f"echo '{json.dumps(lock)}' > /var/lib/tutor-ops/run.json")
     try:

@@ -60,9 +60,7 @@ class Refusal:
         return {"id": self.id, "en": text.render("en", self.params), "zh": text.render("zh", self.params)}
 
 
-def refusals(
-    looks: Iterable[Mapping[str, Any]], freeze: str, events: Sequence[Mapping[str, Any]]
-) -> list[Refusal]:
+def refusals(looks: Iterable[Mapping[str, Any]], freeze: str, events: Sequence[Mapping[str, Any]]) -> list[Refusal]:
     """Return every reason to wait.
 
     ``looks`` are ``{"host", "lock", "error"}`` of the hosts; ``events`` the last one of each kind and subject, as

@@ -151,9 +151,7 @@ AREA = Area(
         ),
     },
     sentences={
-        "drill.source_whole": Text(
-            "{path}: whole from {first} to {newest}", "{path}：从 {first} 到 {newest} 完整"
-        ),
+        "drill.source_whole": Text("{path}: whole from {first} to {newest}", "{path}：从 {first} 到 {newest} 完整"),
         "drill.source_broken": Text(
             "{path} has a gap behind transaction {reach}, the newest is {newest}: what came after it cannot be restored",
             "{path} 在事务 {reach} 之后有缺口（最新为 {newest}），其后的数据无法恢复",
@@ -189,14 +187,13 @@ AREA = Area(
         "drill.loss_is": Text(
             "the newest row is of {newest}, the live database's of {live}", "最新一行为 {newest}，线上库为 {live}"
         ),
-        "drill.loss_none": Text(
-            "no table says when its rows were written", "没有记录写入时间的列，无法比较"
-        ),
+        "drill.loss_none": Text("no table says when its rows were written", "没有记录写入时间的列，无法比较"),
         "drill.loss_unknown": Text(
             "the live database {path} could not be looked at: {error}", "无法读取线上库 {path}：{error}"
         ),
         "drill.isolated_yes": Text(
-            "a network of its own with nothing but a loopback device; files read-only", "独立网络，仅有回环设备；文件系统只读"
+            "a network of its own with nothing but a loopback device; files read-only",
+            "独立网络，仅有回环设备；文件系统只读",
         ),
         "drill.isolated_no": Text("could not be shut in: {error}", "无法隔离：{error}"),
         "drill.isolated_leaks": Text(
@@ -229,8 +226,12 @@ AREA = Area(
         "drill.steady_before": Text("well before the drill", "演练前正常"),
         "drill.steady_after": Text("well after the drill", "演练后正常"),
         "drill.steady_red_before": Text("not well before the drill: {names}", "演练前异常：{names}"),
-        "drill.steady_red_after": Text("not well after the drill, and well before: {names}", "演练后异常（演练前正常）：{names}"),
-        "drill.steady_unseen_before": Text("could not be looked at before the drill: {names}", "演练前无法检查：{names}"),
+        "drill.steady_red_after": Text(
+            "not well after the drill, and well before: {names}", "演练后异常（演练前正常）：{names}"
+        ),
+        "drill.steady_unseen_before": Text(
+            "could not be looked at before the drill: {names}", "演练前无法检查：{names}"
+        ),
         "drill.steady_unseen_after": Text("could not be looked at after the drill: {names}", "演练后无法检查：{names}"),
         "drill.rehearsal_done": Text("{step}: completed in {seconds:.1f} s", "{step}：完成，用时 {seconds:.1f} 秒"),
         "drill.rehearsal_failed": Text("{step}: {error}", "{step}：{error}"),
@@ -240,7 +241,8 @@ AREA = Area(
             "备用机已用副本最新状态试运行，流量与 epoch 未变",
         ),
         "drill.rehearsal_shadow_not": Text(
-            "the standby did not serve the newest state of the replica: {error}", "备用机未能用副本最新状态试运行：{error}"
+            "the standby did not serve the newest state of the replica: {error}",
+            "备用机未能用副本最新状态试运行：{error}",
         ),
         "drill.rto_is": Text("{value:.1f} s, {target:.0f} s are allowed", "{value:.1f} 秒，目标 {target:.0f} 秒"),
         "drill.rto_unknown": Text("was not measured, {target:.0f} s are allowed", "未测得，目标 {target:.0f} 秒"),
@@ -255,16 +257,20 @@ AREA = Area(
         "drill.contacts_empty": Text("the list is empty", "联系人列表为空"),
         "drill.contacts_wrong": Text("incomplete: {what}", "不完整：{what_zh}"),
         "drill.runbook_same": Text("{path} is as agreed: sha256 {seen}", "{path} 与约定一致：sha256 {seen}"),
-        "drill.runbook_changed": Text("{path}: sha256 {seen}, expected {wanted}", "{path}：sha256 {seen}，应为 {wanted}"),
+        "drill.runbook_changed": Text(
+            "{path}: sha256 {seen}, expected {wanted}", "{path}：sha256 {seen}，应为 {wanted}"
+        ),
         "drill.runbook_unread": Text("{path} cannot be read: {error}", "{path} 无法读取：{error}"),
         "drill.runbook_unset": Text("no file is named (dr_drill_runbook)", "未指定文件（dr_drill_runbook）"),
         "drill.notified_yes": Text("the hook ended well after {seconds:.1f} s", "通知命令成功，用时 {seconds:.1f} 秒"),
         "drill.notified_not": Text("the hook failed: {error}", "通知命令失败：{error}"),
         "drill.notified_unset": Text(
-            "nobody was paged: no hook is named (dr_drill_notify_command)", "未通知任何人：未设置 dr_drill_notify_command"
+            "nobody was paged: no hook is named (dr_drill_notify_command)",
+            "未通知任何人：未设置 dr_drill_notify_command",
         ),
         "drill.overdue_is": Text(
-            "{what}, open since {since}, was due {due} ({owner})", "{what}：自 {since} 未关闭，应于 {due} 前完成（{owner}）"
+            "{what}, open since {since}, was due {due} ({owner})",
+            "{what}：自 {since} 未关闭，应于 {due} 前完成（{owner}）",
         ),
         "drill.verdict_passed": Text("passed", "通过"),
         "drill.verdict_failed": Text("failed: {names}", "未通过：{names}"),

@@ -24,7 +24,9 @@ class Case:
         self.spec, self.deadline, self.tell = spec, deadline, tell
         limits: Mapping[str, Any] = spec["thresholds"]
         AREA.validate({name: one for name, one in limits.items() if name not in SNAPSHOT.rules})
-        self.say = AREA.reporter({name: one for name, one in limits.items() if name in AREA.rules}, source="drill_scratch")
+        self.say = AREA.reporter(
+            {name: one for name, one in limits.items() if name in AREA.rules}, source="drill_scratch"
+        )
         own = {name: one for name, one in limits.items() if name in SNAPSHOT.rules}
         self.proving = {**{name: spec[name] for name in PROVING}, "thresholds": own}
         self.checks: list[Check] = []

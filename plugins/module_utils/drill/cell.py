@@ -50,7 +50,9 @@ class Answer:
 class Cell:
     """One application that is started at once; ``places`` are the directories it sees, by the path it sees them at."""
 
-    def __init__(self, start: Start, places: Mapping[str, Path], hidden: Sequence[str], log: Path, seconds: float) -> None:
+    def __init__(
+        self, start: Start, places: Mapping[str, Path], hidden: Sequence[str], log: Path, seconds: float
+    ) -> None:
         self.log = log
         parent = os.getpid()
         heard, told = os.pipe()
@@ -90,7 +92,9 @@ class Cell:
     def isolated(self) -> bool:
         """Tell whether its network is not ours and has no device but the loopback."""
         lines = proc.read(f"/proc/{self.pid}/net/dev").splitlines()[2:]
-        return kernel.network(self.pid) != kernel.network("self") and {one.split(":")[0].strip() for one in lines} == {"lo"}
+        return kernel.network(self.pid) != kernel.network("self") and {one.split(":")[0].strip() for one in lines} == {
+            "lo"
+        }
 
     def pids(self) -> list[int]:
         """Return the processes of the application; none once it has ended."""

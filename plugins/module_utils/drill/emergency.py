@@ -57,14 +57,18 @@ def judge_contacts(say: Reporter, contacts: Mapping[str, Any], roles: Sequence[s
     people, channels = list(contacts.get("people") or []), dict(contacts.get("channels") or {})
     if not people:
         return say.find("drill.contacts", Status.CRITICAL, "drill.contacts_empty", reason="missing")
-    wrong = [(f"nobody for {role}", f"缺少 {role}") for role in roles if not any(one.get("role") == role for one in people)]
+    wrong = [
+        (f"nobody for {role}", f"缺少 {role}") for role in roles if not any(one.get("role") == role for one in people)
+    ]
     for number, one in enumerate(people, 1):
         name = str(one.get("name") or "").strip() or f"#{number}"
         if not str(one.get("name") or "").strip():
             wrong.append((f"{name} has no name", f"{name} 无姓名"))
         if not any(_real(one.get(way)) for way in WAYS):
             wrong.append((f"no way to reach {name}", f"{name} 无联系方式"))
-    wrong += [(f"channel {name} is empty", f"渠道 {name} 为空") for name, address in channels.items() if not _real(address)]
+    wrong += [
+        (f"channel {name} is empty", f"渠道 {name} 为空") for name, address in channels.items() if not _real(address)
+    ]
     if not channels:
         wrong.append(("no channel of the team", "缺少团队渠道"))
     if wrong:

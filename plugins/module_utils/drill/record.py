@@ -88,7 +88,9 @@ def conclude(options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     text = f"[DRILL / 演练] {drill.run_id}: {options['notify_text']}"
     checks.append(emergency.page(say, command, text, HOOK_SECONDS))
     process = round(time.monotonic() - begin, 3)
-    switched = [switch_of(one["step"], one.get("closed") or {}, one.get("error") or "") for one in options["switchovers"]]
+    switched = [
+        switch_of(one["step"], one.get("closed") or {}, one.get("error") or "") for one in options["switchovers"]
+    ]
     record, made = judge(drill, options["rehearsals"], switched, checks, past)
     record["steps"].append({"part": "process", "step": "process", "seconds": process})
     record["runbook_sha256"] = seen

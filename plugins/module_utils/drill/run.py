@@ -51,7 +51,9 @@ def validate(spec: Mapping[str, Any]) -> None:
     options.validate({"path": spec["path"], "floors": spec["floors"]})
 
 
-def rehearse(spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, check_mode: bool = False) -> dict[str, Any]:
+def rehearse(
+    spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, check_mode: bool = False
+) -> dict[str, Any]:
     """Do one rehearsal; return its result. Raises OpsError for what the operator has to change before it can be done."""
     validate(spec)
     seed = spec["seed"] if spec.get("seed") is not None else random.SystemRandom().randrange(SEEDS)
@@ -64,7 +66,7 @@ def rehearse(spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, c
     begin = time.monotonic()
     with locked(place, "another drill"):
         cleaned = sweep(place)
-        restored, directory = None, place
+        restored = None
         with private_directory(place) as directory:
             directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
             with contextlib.suppress(_NoRoom):
@@ -91,7 +93,9 @@ def _make(place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         seen = os.lstat(place)
     except OSError as exc:
-        raise OpsError(f"scratch {place} cannot be made: {exc.strerror}; expected a directory with room for the database") from exc
+        raise OpsError(
+            f"scratch {place} cannot be made: {exc.strerror}; expected a directory with room for the database"
+        ) from exc
     if not stat.S_ISDIR(seen.st_mode) or seen.st_mode & 0o022 or seen.st_uid not in (0, os.geteuid()):
         raise OpsError(f"scratch {place}: expected a directory of our own that nobody else can write to (chmod 755)")
 
@@ -101,7 +105,9 @@ def _restored(case: Case, directory: Path) -> Restored | None:
         return RESTORERS[case.spec["source"]](case, directory)  # type: ignore[no-any-return]
     except OSError as exc:
         said = exc.strerror or str(exc)
-        case.found("drill.restored", Status.UNKNOWN, "drill.restored_unknown", error=f"{exc.filename or directory}: {said}")
+        case.found(
+            "drill.restored", Status.UNKNOWN, "drill.restored_unknown", error=f"{exc.filename or directory}: {said}"
+        )
         raise _NoRoom from exc
 
 
@@ -128,9 +134,7 @@ def _judge_loss(case: Case, restored: Restored) -> None:
         case.found("drill.loss", Status.SKIPPED, "drill.loss_none")
         return
     hours = max(0.0, (_moment(theirs) or 0.0) - (_moment(mine) or 0.0)) / 3600
-    case.checks.append(
-        case.say.measure("drill.loss", hours, "drill.loss_is", item=case.item, newest=mine, live=theirs)
-    )
+    case.checks.append(case.say.measure("drill.loss", hours, "drill.loss_is", item=case.item, newest=mine, live=theirs))
 
 
 def _moment(text: str) -> float | None:

@@ -174,5 +174,3 @@ def _judge_rows(case: Case, database: Path, rows: Mapping[str, int], user: tuple
 
 def _said(exc: Exception) -> str:
     return f"{exc.filename or ''} {exc.strerror}".strip() if isinstance(exc, OSError) and exc.strerror else str(exc)
-
-

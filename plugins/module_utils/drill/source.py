@@ -14,10 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import CommandMissing, CommandTimeout, run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.case import Case
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import end_with, run_isolated
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import ltx
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication.digest import differences, digest
@@ -215,7 +215,9 @@ def _fetch(case: Case, path: str, directory: Path, words: list[str]) -> Path | N
 def _proved(case: Case, fetched: Path, target: Path, moment: Moment | None) -> dict[str, Any] | None:
     """Prove a restored replica by everything but a manifest, and against the moment of the primary."""
     begin = time.monotonic()
-    verdict = verify({**case.proving, "path": str(fetched)}, case.deadline, case.tell, stage=target, manifest_needed=False)
+    verdict = verify(
+        {**case.proving, "path": str(fetched)}, case.deadline, case.tell, stage=target, manifest_needed=False
+    )
     fetched.unlink()
     case.take(verdict.checks, str(fetched))
     good = bool(verdict.facts) and not verdict.findings(ages=False)

@@ -40,7 +40,13 @@ def _judge(say: Reporter, host: str, look: Mapping[str, Any], when: str, known: 
         # A system that is not well beforehand is no failure of the drill, which then does not take place.
         status = Status.UNKNOWN if when == "before" else Status.CRITICAL
         return say.find(
-            "drill.steady", status, f"drill.steady_red_{when}", reason="state", item=item, names=listed(red), evidence=red
+            "drill.steady",
+            status,
+            f"drill.steady_red_{when}",
+            reason="state",
+            item=item,
+            names=listed(red),
+            evidence=red,
         )
     unseen = list(_names(check for check in checks if check.status is Status.UNKNOWN))
     if unseen:

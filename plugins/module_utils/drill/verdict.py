@@ -64,8 +64,14 @@ def judge(
     late = [one for one in found["open"] if one["overdue"]]
     extra = [
         say.find(
-            "drill.overdue", Status.WARNING, "drill.overdue_is", item=one["key"],
-            what=one["check"]["summary"], since=one["since"], due=one["due"], owner=one["owner"] or "?",
+            "drill.overdue",
+            Status.WARNING,
+            "drill.overdue_is",
+            item=one["key"],
+            what=one["check"]["summary"],
+            since=one["since"],
+            due=one["due"],
+            owner=one["owner"] or "?",
         )  # fmt: skip
         for one in late
     ]
@@ -98,7 +104,9 @@ def switch_of(step: str, closed: Mapping[str, Any], error: str) -> dict[str, Any
     """Return one real switchover out of what the run of it said at its end, or why there was none."""
     outcome = str(closed.get("outcome") or "")
     steps = [
-        {"step": one["step"], "seconds": one["seconds"]} for one in closed.get("steps") or [] if one.get("seconds") is not None
+        {"step": one["step"], "seconds": one["seconds"]}
+        for one in closed.get("steps") or []
+        if one.get("seconds") is not None
     ]
     said = "" if outcome == "done" else str(error or closed.get("msg") or outcome or "no result")
     return {
@@ -123,12 +131,18 @@ def _incomplete(
             error = str(one.get("msg") or "no result")[:300]
             found.append(
                 say.find(
-                    "drill.restored", Status.UNKNOWN, "drill.restored_unknown", item=str(one.get("name") or "?"), error=error
+                    "drill.restored",
+                    Status.UNKNOWN,
+                    "drill.restored_unknown",
+                    item=str(one.get("name") or "?"),
+                    error=error,
                 )
             )
     if not rehearsals:
         found.append(
-            say.find("drill.restored", Status.UNKNOWN, "drill.restored_unknown", item="drill", error="nothing was tried")
+            say.find(
+                "drill.restored", Status.UNKNOWN, "drill.restored_unknown", item="drill", error="nothing was tried"
+            )
         )
     if drill.level >= 2:
         for one in switchovers:
@@ -144,8 +158,12 @@ def _incomplete(
         if not switchovers:
             found.append(
                 say.find(
-                    "drill.rehearsal", Status.UNKNOWN, "drill.rehearsal_unseen",
-                    item="switchover", step="switchover", error="no result",
+                    "drill.rehearsal",
+                    Status.UNKNOWN,
+                    "drill.rehearsal_unseen",
+                    item="switchover",
+                    step="switchover",
+                    error="no result",
                 )  # fmt: skip
             )
     shadow = next((one for one in rehearsals if one.get("source") == "replica"), None)
@@ -153,7 +171,11 @@ def _incomplete(
         if shadow.get("served"):
             found.append(say.find("drill.rehearsal", Status.OK, "drill.rehearsal_shadow", item="shadow"))
         elif shadow["verdict"] != "passed":
-            bad = [check for check in map(Check.from_dict, shadow["checks"]) if check.status in (Status.CRITICAL, Status.UNKNOWN)]
+            bad = [
+                check
+                for check in map(Check.from_dict, shadow["checks"])
+                if check.status in (Status.CRITICAL, Status.UNKNOWN)
+            ]
             status = Status.CRITICAL if shadow["verdict"] == "failed" else Status.UNKNOWN
             error = bad[0].summary if bad else "?"
             found.append(say.find("drill.rehearsal", status, "drill.rehearsal_shadow_not", item="shadow", error=error))
@@ -161,7 +183,10 @@ def _incomplete(
             # Passed without having served: nobody said how the application is started, so nothing was rehearsed.
             found.append(
                 say.find(
-                    "drill.rehearsal", Status.UNKNOWN, "drill.rehearsal_shadow_not", item="shadow",
+                    "drill.rehearsal",
+                    Status.UNKNOWN,
+                    "drill.rehearsal_shadow_not",
+                    item="shadow",
                     error="the application was not started",
                 )  # fmt: skip
             )

@@ -107,7 +107,8 @@ class DrillWords:
         names = ("restore", "result", "restored_in", "serves_after", "would_lose", "rows")
         rows = [
             [
-                self._part(str(one.get("source") or one.get("name"))) + self("about", what=clean(one.get("host") or "–")),
+                self._part(str(one.get("source") or one.get("name")))
+                + self("about", what=clean(one.get("host") or "–")),
                 self.verdict(one.get("verdict")),
                 self.seconds(one.get("restore_s")),
                 self.seconds(one.get("rto_s")),
@@ -156,7 +157,11 @@ class DrillWords:
     def _switches(self) -> Rows:
         """Where the time of real switchovers went."""
         rows = [
-            [self._part(str(one.get("part") or "")), clean(one.get("step") or "", NAME_CHARS), self.seconds(one.get("seconds"))]
+            [
+                self._part(str(one.get("part") or "")),
+                clean(one.get("step") or "", NAME_CHARS),
+                self.seconds(one.get("seconds")),
+            ]
             for one in self.data.get("steps") or []
             if one.get("part") in SWITCHES
         ]

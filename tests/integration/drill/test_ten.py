@@ -141,7 +141,7 @@ BAD: dict[str, tuple[Callable[[Site], dict[str, Any]], str]] = {
     "wrong schema": (lambda site: damaged(site, bad_backups.other_schema), "snapshot.schema"),
     "stale": (lambda site: snapshot(site, hours_ago=24 * 9), "snapshot.age"),
     "empty": (lambda site: damaged(site, empty), "snapshot.floors"),
-    "missing LTX": (lambda site: gapped(site), "drill.source"),
+    "missing LTX": (gapped, "drill.source"),
     "compressed stream cut": (lambda site: damaged(site, bad_backups.cut_stream, ".zst"), "snapshot.file"),
     "0 bytes": (lambda site: damaged(site, bad_backups.emptied, agreed=False), "snapshot.file"),
     "valid but old": (lambda site: damaged(site, aged, agreed=False), "drill.loss"),

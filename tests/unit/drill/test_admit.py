@@ -94,7 +94,10 @@ PEOPLE = [
         ({"people": PEOPLE, "channels": {"duty": "+86-xxx-xxxx-xxxx"}}, "drill.contacts_wrong"),
         ({"people": [{**PEOPLE[0], "phone": ""}, PEOPLE[1]], "channels": {"d": "1"}}, "drill.contacts_wrong"),
         ({"people": [{**PEOPLE[0], "name": " "}, PEOPLE[1]], "channels": {"d": "1"}}, "drill.contacts_wrong"),
-        ({"people": [PEOPLE[0], {**PEOPLE[1], "mail": "ops@example.com"}], "channels": {"d": "1"}}, "drill.contacts_wrong"),
+        (
+            {"people": [PEOPLE[0], {**PEOPLE[1], "mail": "ops@example.com"}], "channels": {"d": "1"}},
+            "drill.contacts_wrong",
+        ),
     ],
 )
 def test_contacts(contacts: dict[str, Any], sentence: str) -> None:

@@ -17,7 +17,12 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 
 SPEC: dict[str, Any] = {"environment": {}, "user": "", "directory": None}
 # As `busctl get-property` has it: one command with its words, which `systemctl show` would run together.
-COMMAND = ["/opt/venv/bin/gunicorn", ["/opt/venv/bin/gunicorn", "--access-logformat", '%(h)s "%(r)s"', "app:app"], False, 0]
+COMMAND = [
+    "/opt/venv/bin/gunicorn",
+    ["/opt/venv/bin/gunicorn", "--access-logformat", '%(h)s "%(r)s"', "app:app"],
+    False,
+    0,
+]
 
 
 def test_a_unit(tmp_path: Path) -> None:
@@ -67,7 +72,14 @@ def test_beside_the_database(tmp_path: Path) -> None:
     """Code comes along; the live database, what belongs to it, and what a restore or Litestream left there do not."""
     live = tmp_path / "storage" / "learning.db"
     (live.parent / "sub").mkdir(parents=True)
-    for name in ("learning.db", "learning.db-wal", "learning.db-shm", "learning.db.before-x", ".learning.db-litestream", "code.py"):
+    for name in (
+        "learning.db",
+        "learning.db-wal",
+        "learning.db-shm",
+        "learning.db.before-x",
+        ".learning.db-litestream",
+        "code.py",
+    ):
         (live.parent / name).write_text(name)
     (live.parent / "sub" / "more.py").write_text("more")
     (live.parent / "link").symlink_to("code.py")

@@ -182,9 +182,7 @@ def test_a_place_that_others_can_write_to_is_refused(site: Site, snapshot: str) 
         site.rehearse(source="snapshot", snapshot=snapshot)
 
 
-def test_too_much_beside_the_database_is_not_copied(
-    site: Site, snapshot: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_much_beside_the_database_is_not_copied(site: Site, snapshot: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "MOST_BYTES", 10)
     result = site.rehearse(source="snapshot", snapshot=snapshot)
     assert result["verdict"] == "inconclusive" and "directory of its own" in told(result, "drill.served")
@@ -267,4 +265,3 @@ def test_a_moment_is_within_the_replica(seed: int) -> None:
 
 def test_not_all_seeds_choose_the_same() -> None:
     assert len({moment_between(0.0, 1e6, seed) for seed in range(20)}) > 10
-

@@ -131,19 +131,27 @@ def test_findings_live_until_they_are_seen_well() -> None:
     first = judged(rehearsal(), checks=(check(Status.CRITICAL, "a"), check(Status.CRITICAL, "b")))
     assert [one["key"] for one in first["findings"]] == ["drill.restored|a", "drill.restored|b"]
     # b is seen well, a not looked at, c is new: a comes first, with the date it had.
-    second = judged(rehearsal(), checks=(check(item="b"), check(Status.CRITICAL, "c")), past=(first,), at="2026-12-21T02:00:00Z")
+    second = judged(
+        rehearsal(), checks=(check(item="b"), check(Status.CRITICAL, "c")), past=(first,), at="2026-12-21T02:00:00Z"
+    )
     assert [(one["key"], one["since"], one["overdue"]) for one in second["findings"]] == [
         ("drill.restored|a", "2026-11-23", True),
         ("drill.restored|c", "2026-12-21", False),
     ]
     assert [one["key"] for one in second["closed"]] == ["drill.restored|b"]
-    third = judged(rehearsal(), checks=(check(item="a"), check(item="c")), past=(first, second), at="2027-01-18T02:00:00Z")
+    third = judged(
+        rehearsal(), checks=(check(item="a"), check(item="c")), past=(first, second), at="2027-01-18T02:00:00Z"
+    )
     assert third["findings"] == [] and len(third["closed"]) == 2 and third["verdict"] == "passed"
 
 
 def test_a_skipped_check_closes_nothing() -> None:
     first = judged(rehearsal(), checks=(check(Status.CRITICAL, "a"),))
-    second = judged(rehearsal(), checks=(SAY.find("drill.restored", Status.SKIPPED, "drill.restored_not", item="a", error=""),), past=(first,))
+    second = judged(
+        rehearsal(),
+        checks=(SAY.find("drill.restored", Status.SKIPPED, "drill.restored_not", item="a", error=""),),
+        past=(first,),
+    )
     assert [one["key"] for one in second["findings"]] == ["drill.restored|a"] and not second["closed"]
 
 
@@ -172,9 +180,7 @@ STATUSES = st.lists(st.sampled_from(list(Status)), max_size=8)
 def test_passed_means_that_nothing_was_bad_or_unseen(statuses: list[Status]) -> None:
     found = tuple(check(status, f"{number}") for number, status in enumerate(statuses))
     record = judged(rehearsal(), checks=found)
-    expected = (
-        "failed" if Status.CRITICAL in statuses else "inconclusive" if Status.UNKNOWN in statuses else "passed"
-    )
+    expected = "failed" if Status.CRITICAL in statuses else "inconclusive" if Status.UNKNOWN in statuses else "passed"
     assert record["verdict"] == expected
     assert bool(record["reasons"]) == (expected != "passed")
 
