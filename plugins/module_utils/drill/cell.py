@@ -123,7 +123,8 @@ class Cell:
         if outcome.value is None:
             said = outcome.error.strip().splitlines()
             return Answer(0, "", said[-1] if said else "no answer in time", took)
-        return Answer(*outcome.value, took)
+        code, body, problem = outcome.value
+        return Answer(code, body, problem, took)
 
     def said(self) -> list[str]:
         """Return the last lines the application wrote, for the reader of a failure."""

@@ -102,7 +102,7 @@ def _make(place: Path) -> None:
 
 def _restored(case: Case, directory: Path) -> Restored | None:
     try:
-        return RESTORERS[case.spec["source"]](case, directory)  # type: ignore[no-any-return]
+        return RESTORERS[case.spec["source"]](case, directory)
     except OSError as exc:
         said = exc.strerror or str(exc)
         case.found(

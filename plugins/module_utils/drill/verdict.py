@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.area import AREA
 
@@ -122,7 +123,7 @@ def switch_of(step: str, closed: Mapping[str, Any], error: str) -> dict[str, Any
 
 
 def _incomplete(
-    say: Any, drill: Drill, rehearsals: Sequence[Mapping[str, Any]], switchovers: Sequence[Mapping[str, Any]]
+    say: Reporter, drill: Drill, rehearsals: Sequence[Mapping[str, Any]], switchovers: Sequence[Mapping[str, Any]]
 ) -> list[Check]:
     """Return a check for each part that has no result, and one for the shadow promotion of the standby."""
     found = []
@@ -146,14 +147,14 @@ def _incomplete(
         )
     if drill.level >= 2:
         for one in switchovers:
-            told = {"item": one["step"], "step": one["step"]}
+            told: dict[str, Any] = {"item": one["step"], "step": one["step"]}
             if one.get("skipped"):
                 status, sentence = Status.UNKNOWN, "drill.rehearsal_unseen"
             elif one.get("error"):
                 status, sentence = Status.CRITICAL, "drill.rehearsal_failed"
             else:
                 status, sentence = Status.OK, "drill.rehearsal_done"
-            rest = {"seconds": one.get("seconds") or 0.0, "error": one.get("error") or "no result"}
+            rest: dict[str, Any] = {"seconds": one.get("seconds") or 0.0, "error": one.get("error") or "no result"}
             found.append(say.find("drill.rehearsal", status, sentence, **told, **rest))
         if not switchovers:
             found.append(
@@ -208,14 +209,14 @@ def _reached(
     return None, None
 
 
-def _target(say: Any, name: str, value: float | None, target: float) -> Check:
+def _target(say: Reporter, name: str, value: float | None, target: float) -> Check:
     if value is None:
-        return say.find(  # type: ignore[no-any-return]
+        return say.find(
             f"drill.{name}", Status.UNKNOWN, f"drill.{name}_unknown", reason="insufficient_data", target=target
         )
     status = Status.OK if value <= target else Status.CRITICAL
     reason = "ok" if status is Status.OK else "threshold"
-    return say.find(f"drill.{name}", status, f"drill.{name}_is", reason=reason, value=value, target=target)  # type: ignore[no-any-return]
+    return say.find(f"drill.{name}", status, f"drill.{name}_is", reason=reason, value=value, target=target)
 
 
 def _verdict(checks: Sequence[Check]) -> tuple[str, list[Check]]:
