@@ -36,9 +36,13 @@ PACKAGE = "ansible_collections.bilingual_tutor.ops.plugins.module_utils"
 PYTHON = "PYTHONPATH=/usr/local/lib/tutor-ops python3"
 KILLS = 15
 HAND = f"cd {HOME} && exec sudo -u bilingual-tutor env PYTHONPATH={HOME} {HOME}/venv/bin/gunicorn --bind 127.0.0.1:5000 bilingual_tutor.web.app:app"
-# Minutes long, and of a failover that is not whole yet: `make test` leaves it out and says so.
-LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "part of the failover, asked for with LAB_FAILOVER=1"
-pytestmark = pytest.mark.skipif(bool(lab.why_not() or LEFT_OUT), reason=lab.why_not() or LEFT_OUT or "a lab can be had")
+# How often a fenced host is tried in every way; the goal is 100 of 100, a minute is 1.
+TRIES = int(os.environ.get("FENCED_TRIES") or "1")
+# A busy machine takes its time to start an application; nothing here is about how fast it does.
+UP_SECONDS = 40.0
+pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes together, asked for with LAB_FAILOVER=1"
+long = pytest.mark.skipif(bool(LEFT_OUT), reason=LEFT_OUT or "asked for")
 
 
 class Site:
@@ -137,13 +141,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def site(installed: Site) -> Iterator[Site]:
-    """The primary serves in a new epoch that everybody knows."""
+    """The primary serves in a new epoch that everybody knows.
+
+    The lease runs before the grant is given: one that is started later than its time after it fences the host.
+    """
     for name in WITNESSES:
         sh(installed.lab.host(name), "systemctl start nginx")
+    sh(installed.host, f"systemctl start {LEASE}")
     installed.raise_epoch(PRIMARY, *WITNESSES)
-    installed.act(f"grant({installed.epoch}, 'test')")
-    sh(installed.host, f"systemctl start {LEASE}; systemctl reset-failed {APP} || true; systemctl start {APP}")
-    prove(installed.host, http_code("/health"), "200")
+    installed.act(f"grant({installed.epoch}, 'test', ['{APP}'])")
+    prove(installed.host, http_code("/health"), "200", UP_SECONDS)
     yield installed
     installed.tell()
 
@@ -167,6 +174,7 @@ def tries(site: Site) -> dict[str, str]:
     return seen
 
 
+@long
 def test_the_role_changes_nothing_the_second_time_and_the_application_went_on(site: Site) -> None:
     pid = sh(site.host, f"systemctl show -P MainPID {APP}")
     told = site.play()
@@ -178,12 +186,15 @@ def test_a_fenced_host_serves_nobody(site: Site) -> None:
     """Start, a server started by hand, a reboot; and with the right epoch it serves again."""
     site.act(f"fence({site.epoch}, 'test', 'test')")
     assert site.state() == "fenced"
-    assert tries(site) == {"systemctl start": "502", "by hand": "none", "reboot": "502"}
-    assert site.state() == "fenced"
+    for turn in range(TRIES):
+        assert tries(site) == {"systemctl start": "502", "by hand": "none", "reboot": "502"}, f"turn {turn}"
+        assert site.state() == "fenced"
+    print(f"served nobody in {TRIES} of {TRIES} turns")
     with pytest.raises(LabError, match="older"):
         site.act(f"unfence({site.epoch - 1})")
 
 
+@long
 def test_without_the_guard_it_would_serve(site: Site) -> None:
     """The negative control: the same tries, with the guard gone and the database not shut, must be seen to serve."""
     keep = "/root/guard.conf"
@@ -201,9 +212,9 @@ def test_without_the_guard_it_would_serve(site: Site) -> None:
             site.act(f"fence({site.epoch}, 'test', 'test')")
         assert site.code_of() == "502"
         sh(site.host, f"systemctl start {APP}")
-        prove(site.host, http_code("/health"), "200")
+        prove(site.host, http_code("/health"), "200", UP_SECONDS)
         site.reboot()
-        prove(site.host, http_code("/health"), "200")
+        prove(site.host, http_code("/health"), "200", UP_SECONDS)
     finally:
         sh(
             site.host,
@@ -212,6 +223,7 @@ def test_without_the_guard_it_would_serve(site: Site) -> None:
         )
 
 
+@long
 def test_restart_does_not_bring_it_back(site: Site) -> None:
     """FENCED alone, and the application crashes: Restart=always tries once and is refused."""
     sh(
@@ -241,6 +253,7 @@ def test_a_newer_epoch_at_one_witness_is_enough(site: Site) -> None:
     lab.wait_for("the fence is whole", lambda: site.state() == "fenced", 5)
 
 
+@long
 def test_one_dead_witness_of_three_does_not_matter(site: Site) -> None:
     sh(site.lab.host(WITNESSES[0]), "systemctl stop nginx")
     renewed = 'python3 -c \'import json; print(json.load(open("/run/tutor-ops/lease.json"))["renewed"])\''
@@ -249,6 +262,7 @@ def test_one_dead_witness_of_three_does_not_matter(site: Site) -> None:
     assert site.code_of() == "200"
 
 
+@long
 def test_a_lease_that_was_paused_fences_first(site: Site) -> None:
     """Without systemd's watchdog, which would have replaced it."""
     folder = f"/run/systemd/system/{LEASE}.d"
@@ -269,6 +283,7 @@ def test_a_lease_that_was_paused_fences_first(site: Site) -> None:
         sh(site.host, f"rm -r {folder}; systemctl daemon-reload; systemctl restart {LEASE}")
 
 
+@long
 def test_a_host_that_was_frozen_fences_when_it_thaws(site: Site) -> None:
     site.host.freeze(True)
     try:
@@ -279,6 +294,7 @@ def test_a_host_that_was_frozen_fences_when_it_thaws(site: Site) -> None:
     assert site.seconds_until_down(10) <= BOUND - SETTINGS["fencing_ttl"]
 
 
+@long
 def test_a_boot_without_quorum_stays_down_until_there_is_one(site: Site) -> None:
     for name in WITNESSES[:2]:
         sh(site.lab.host(name), "systemctl stop nginx")
@@ -287,20 +303,23 @@ def test_a_boot_without_quorum_stays_down_until_there_is_one(site: Site) -> None
     assert "expected 2" in sh(site.host, "journalctl -q -b -u tutor-ops-grant.service -o cat")
     sh(site.lab.host(WITNESSES[0]), "systemctl start nginx")
     sh(site.host, f"systemctl start tutor-ops-grant.service {APP}")
-    prove(site.host, http_code("/health"), "200")
+    prove(site.host, http_code("/health"), "200", UP_SECONDS)
 
 
+@long
 def test_a_boot_with_quorum_serves(site: Site) -> None:
     site.reboot()
-    prove(site.host, http_code("/health"), "200")
+    prove(site.host, http_code("/health"), "200", UP_SECONDS)
 
 
+@long
 def test_a_primary_that_was_replaced_while_it_was_off_boots_fenced(site: Site) -> None:
     site.raise_epoch(*WITNESSES, primary="tutor2")
     site.reboot()
     assert site.code_of() == "502" and site.state() == "fenced"
 
 
+@long
 def test_killed_at_any_moment_it_serves_or_is_fenced_and_never_stays_half(site: Site) -> None:
     """The lease is off, so that the next run alone must heal it."""
     seed = random.randrange(1 << 30)
@@ -315,7 +334,7 @@ def test_killed_at_any_moment_it_serves_or_is_fenced_and_never_stays_half(site: 
         state = site.state()
         found[state] += 1
         if state == "granted":
-            prove(site.host, http_code("/health"), "200")
+            prove(site.host, http_code("/health"), "200", UP_SECONDS)
         else:
             assert sh(site.host, f"systemctl restart {APP} 2>/dev/null && echo started || echo refused") == "refused", (
                 f"seed {seed}"
@@ -323,11 +342,12 @@ def test_killed_at_any_moment_it_serves_or_is_fenced_and_never_stays_half(site: 
         site.act(f"fence({site.epoch}, 'test', 'again')")
         assert site.state() == "fenced" and site.code_of() == "502", f"seed {seed}"
         site.act(f"grant({site.epoch}, 'test', ['{APP}'])")
-        prove(site.host, http_code("/health"), "200")
+        prove(site.host, http_code("/health"), "200", UP_SECONDS)
     print(f"seed {seed}: {found}")
     assert found["half"] or found["fenced"], "no kill came late enough"
 
 
+@long
 def test_the_guards_can_be_taken_away_but_not_on_a_fenced_host(site: Site) -> None:
     site.act(f"fence({site.epoch}, 'test', 'test')")
     with pytest.raises(AssertionError, match="is fenced"):
@@ -339,7 +359,7 @@ def test_the_guards_can_be_taken_away_but_not_on_a_fenced_host(site: Site) -> No
         assert sh(site.host, f"ls {GUARD} /etc/systemd/system/tutor-ops-* 2>/dev/null || echo none") == "none"
         assert sh(site.host, f"systemctl show -P MainPID {APP}") == pid
         sh(site.host, f"systemctl restart {APP}")
-        prove(site.host, http_code("/health"), "200")
+        prove(site.host, http_code("/health"), "200", UP_SECONDS)
         assert sh(site.host, f"stat -c %a $(dirname {DATABASE})") == "755"
     finally:
         site.play()

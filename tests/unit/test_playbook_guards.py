@@ -59,6 +59,25 @@ def test_a_limit_that_leaves_nobody_is_no_success(play, name):
 
 
 @pytest.mark.parametrize(
+    ("groups", "words", "seen"),
+    [
+        ("", [], "alpha"),
+        ("[tutor_standby]\nalpha\n", [], "alpha"),
+        ("[tutor_standby]\nbeta\n[tutor_witness]\ngamma\n", ["--limit", "alpha,beta"], "--limit alpha,beta"),
+        ("[tutor_standby]\nbeta\n", ["-e", "fencing_state=absent"], "alpha, beta"),
+    ],
+)
+def test_a_standby_needs_all_hosts_of_the_site(play, tmp_path, groups, words, seen):
+    with (tmp_path / "inventory").open("a") as inventory:
+        inventory.write(groups)
+    status, text = play("standby", *words)
+    told = " ".join(text.split())
+    assert status == 2 and "Learn who serves" not in text
+    assert "Expected one host in tutor_primary, another one in tutor_standby" in told and "应各有一台不同的主机" in text
+    assert seen in told
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["-e", "ops_confirm=alpha", "--limit", "beta"], "'alpha' is alpha (--limit beta): expected exactly one"),
