@@ -90,7 +90,7 @@ class Bench:
 
     def left(self) -> dict[str, str]:
         """Return what drills left on the hosts."""
-        look = f"ls -A {SCRATCH} 2>/dev/null; pgrep -f ops-scratch || true"
+        look = f"ls -A {SCRATCH} 2>/dev/null; pgrep -f 'ops-scratc[h]' || true"
         return {name: sh(self.site.hosts[name], look) for name in ("tutor1", "tutor2")}
 
 

@@ -71,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *words):
         pass
 
-http.server.HTTPServer(("127.0.0.1", 5000), Handler).serve_forever()
+http.server.HTTPServer(("127.0.0.1", int(os.environ.get("PORT", "5000"))), Handler).serve_forever()
 """
 DEFAULTS: dict[str, Any] = {
     "name": "", "moment": None, "arrive": 5.0, "seed": None, "live": None, "floors": {}, "queries": [],
@@ -84,6 +84,8 @@ DEFAULTS: dict[str, Any] = {
 
 class Site:
     """A host with a live database, the application's code beside it, and a place for drills."""
+
+    port = 0
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
