@@ -20,24 +20,6 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
 
-SPEC: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "choices": ["judge", "step", "decide", "close"], "required": True},
-    "dest": {"type": "path"},
-    "options": {"type": "dict"},
-    "looks": {"type": "dict"},
-    "dry": {"type": "bool", "default": False},
-    "directory": {"type": "path"},
-    "step": {"type": "str"},
-    "way": {"type": "str", "choices": ["planned", "emergency"]},
-    "judged": {"type": "dict"},
-}
-REQUIRED = [
-    ("state", "judge", ["dest", "options", "looks"]),
-    ("state", "step", ["directory", "step"]),
-    ("state", "decide", ["directory"]),
-    ("state", "close", ["judged"]),
-]
-
 
 class ActionModule(ActionBase):
     """One task of a failover."""
@@ -48,17 +30,15 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do what ``state`` says; a finding an operator can act on fails the task."""
         result = super().run(tmp, task_vars)
-        _checked, options = self.validate_argument_spec(argument_spec=SPEC, required_if=REQUIRED)
+        _checked, options = self.validate_argument_spec(argument_spec=controller.SPEC, required_if=controller.REQUIRED)
         try:
-            done = getattr(self, f"_{options['state']}")(options, task_vars or {})
+            if options["state"] == "step":
+                done = self._step(options, task_vars or {})
+            else:
+                done = controller.task(options, self._task.check_mode, runs.parent_process())
         except OpsError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         return {**result, **done}
-
-    def _judge(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        dry = options["dry"] or self._task.check_mode
-        base = Path(options["dest"])
-        return controller.open_run(base, options["options"], options["looks"], runs.parent_process(), dry)
 
     def _step(self, options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
         def execute(module: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,12 +50,3 @@ class ActionModule(ActionBase):
         host = str(task_vars["inventory_hostname"])
         done = controller.do_step(Path(options["directory"]), options["step"], host, execute, options["way"] or "")
         return {"changed": False, "skipped": True} if done is None else dict(done)
-
-    def _decide(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        return controller.decide(Path(options["directory"]))
-
-    def _close(self, options: Mapping[str, Any], _task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        judged = options["judged"]
-        if judged.get("act"):
-            return controller.close(Path(judged["directory"]))
-        return controller.refuse(judged)

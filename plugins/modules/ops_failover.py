@@ -86,6 +86,61 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+mode:
+  description: C(switchover), C(failback) or C(emergency).
+  returned: state is judge or close
+  type: str
+  sample: switchover
+way:
+  description:
+    - C(planned), where the primary can be asked; C(emergency), where it cannot; C(nothing), where the target serves;
+      C(none), where that could not be told.
+  returned: state is judge or close
+  type: str
+  sample: planned
+condition:
+  description: What is wrong with the primary, such as C(healthy), C(app_down), C(host_down) or C(partitioned).
+  returned: state is judge or close
+  type: str
+  sample: healthy
+old:
+  description: The primary when the run began.
+  returned: state is judge or close
+  type: str
+  sample: tutor1
+target:
+  description: The host that is to serve.
+  returned: state is judge or close
+  type: str
+  sample: tutor2
+epoch:
+  description: The epoch; with V(close) the one in force at the end.
+  returned: state is judge or close
+  type: int
+  sample: 8
+run_id:
+  description: The run.
+  returned: state is judge or close
+  type: str
+  sample: 20261123T010203Z-ab12cd
+expected:
+  description: Seconds that were expected beforehand, as C(gap_s), C(rto_s) and C(rpo_s).
+  returned: state is judge or close
+  type: dict
+  sample: {"gap_s": 5.0, "rto_s": 5.0, "rpo_s": 0.0}
+msg_zh:
+  description: The outcome in Chinese.
+  returned: state is judge, and it is known already
+  type: str
+  sample: tutor2 已在服务：无需操作
+verdict:
+  description: The outcome as a check.
+  returned: state is judge, and it is known already
+  type: dict
+resumed:
+  description: Whether it goes on with a run that was interrupted.
+  returned: state is judge, and there is something to do
+  type: bool
 act:
   description: Whether there is something to do, with V(judge).
   returned: state is judge
@@ -95,15 +150,45 @@ directory:
   returned: state is judge, and there is something to do
   type: str
   sample: /root/.local/state/bilingual-tutor-ops/failover/20261123T010203Z-ab12cd
+step:
+  description: What failed.
+  returned: state is decide
+  type: str
+  sample: promote
+host:
+  description: Where.
+  returned: state is decide
+  type: str
+  sample: tutor2
+error:
+  description: Why.
+  returned: state is decide
+  type: str
+left:
+  description: Steps that are left to do.
+  returned: state is decide or close
+  type: list
+  elements: str
+  sample: [protected]
+journal:
+  description: The journal of the run.
+  returned: state is close, of a run
+  type: str
+  sample: /root/.local/state/bilingual-tutor-ops/failover/20261123T010203Z-ab12cd/journal.ndjson
+rpo:
+  description: What the promoted database holds, as C(newest_at), C(rows) and C(txid).
+  returned: state is close, of a run
+  type: dict
 path:
-  description: C(done), C(degraded), C(forward), C(rollback), C(rolled_back), C(human) or C(abandoned).
+  description: C(done), C(degraded), C(forward), C(rollback), C(turn), C(rolled_back), C(turned),
+    C(refused), C(human) or C(abandoned).
   returned: state is decide
   type: str
   sample: done
 outcome:
   description:
-    - C(done); C(degraded), where somebody has to put something right later; C(nothing), where the target serves already;
-      C(planned), of a rehearsal; C(refused); C(rolled_back); C(needs_human); C(abandoned).
+    - C(done); C(degraded), where somebody has to put something right later; C(nothing), where the target serves
+      already; C(planned), of a rehearsal; C(refused); C(rolled_back); C(needs_human); C(abandoned).
   returned: state is close
   type: str
   sample: done
@@ -145,3 +230,33 @@ checks:
   type: list
   elements: dict
 """
+
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
+
+
+def main() -> NoReturn:
+    module = AnsibleModule(
+        argument_spec=controller.SPEC,
+        required_if=controller.REQUIRED,
+        supports_check_mode=True,
+    )
+    if module.params["state"] == "step":
+        module.fail_json(
+            msg="a step needs the connection of its host: expected the action of this name on the controller"
+        )
+    try:
+        result = controller.task(module.params, module.check_mode, runs.parent_process())
+    except OpsError as exc:
+        module.fail_json(msg=str(exc))
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

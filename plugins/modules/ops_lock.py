@@ -11,8 +11,8 @@ module: ops_lock
 short_description: Let one run at a time act on a host
 version_added: 0.1.0
 description:
-  - A failover takes the lock of every host it acts on, so that a second one, from this or another controller, is refused
-    before it has touched anything.
+  - A failover takes the lock of every host it acts on, so that a second one, also from another controller, is
+    refused before it has touched anything.
   - The lock is a file that outlives the run, C(run.json) below O(state_dir). It ends at its time, or when the run gives
     it back.
 author:

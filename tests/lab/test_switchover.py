@@ -27,7 +27,10 @@ NETS = range(71, 73)
 # Other work on this machine must not look like a partition to the lease: its own tests have a shorter one.
 SETTINGS = {"fencing_ttl": 12, "failover_antiflap": 0}
 LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes long, asked for with LAB_FAILOVER=1"
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+pytestmark = [
+    pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had"),
+    pytest.mark.timeout(900),  # laying out a site takes minutes on a busy machine
+]
 long = pytest.mark.skipif(bool(LEFT_OUT), reason=LEFT_OUT or "asked for")
 # What a look may touch: logs of ssh, of the sessions it opens, and the time stamps of the running system.
 TREE = (

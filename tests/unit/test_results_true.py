@@ -171,3 +171,38 @@ def test_ops_traffic(run_module, tmp_path, returns_as_documented):
         assert result["changed"] == changed and result["after"]["file_mode"] == "maintenance"
     refused = run_module("ops_traffic", state="serving", upstream="10.0.0.1", **where)
     assert refused["failed"] and "nginx does not run" in refused["msg"]
+
+
+def test_ops_lock(run_module, tmp_path, returns_as_documented):
+    where = {"state_dir": str(tmp_path), "controller": "station1"}
+    for run_id, state, check, changed in (
+        ("run-1", "held", True, True),
+        ("run-1", "held", False, True),
+        ("run-1", "held", False, False),
+        ("run-1", "free", True, True),
+        ("run-1", "free", False, True),
+        ("run-1", "free", False, False),
+    ):
+        result = run_module("ops_lock", state=state, run_id=run_id, _ansible_check_mode=check, **where)
+        returns_as_documented("ops_lock", result)
+        assert result["changed"] == changed, (state, check)
+        if (check, state) == (False, "held"):
+            refused = run_module("ops_lock", state="held", run_id="run-2", **where)
+            assert refused["failed"] and "run run-1 of station1" in refused["msg"]
+            assert run_module("ops_lock", state="free", run_id="run-2", **where)["failed"]
+    run_module("ops_lock", state="held", run_id="run-1", expires_s=0, **where)
+    assert run_module("ops_lock", state="held", run_id="run-2", **where)["before"]["run_id"] == "run-1", (
+        "its time is over"
+    )
+
+
+def test_ops_failover(run_module, tmp_path, returns_as_documented):
+    hosts = {"application": ["tutor1", "tutor2"], "proxies": [], "witnesses": []}
+    asked = {"mode": "switchover", "target": "tutor2", "run_id": "run-1"}
+    options = {"hosts": hosts, "request": asked, "settings": {"controller": "x", "database": "/x", "service": "x"}}
+    judged = run_module("ops_failover", state="judge", dest=str(tmp_path), options=options, looks={})
+    returns_as_documented("ops_failover", judged)
+    assert (judged["act"], judged["outcome"]) == (False, "refused")
+    closed = run_module("ops_failover", state="close", judged=judged)
+    assert closed.pop("failed") and closed["checks"], "a run that is refused fails, and says as much as another"
+    returns_as_documented("ops_failover", closed)

@@ -50,6 +50,25 @@ PAUSE = 0.3
 STONITH_SECONDS = 60.0
 RESULT_CHARS = 2000
 
+# Of the module ops_failover, and of the action of the same name, which needs no process of its own.
+SPEC: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["judge", "step", "decide", "close"], "required": True},
+    "dest": {"type": "path"},
+    "options": {"type": "dict"},
+    "looks": {"type": "dict"},
+    "dry": {"type": "bool", "default": False},
+    "directory": {"type": "path"},
+    "step": {"type": "str"},
+    "way": {"type": "str", "choices": ["planned", "emergency"]},
+    "judged": {"type": "dict"},
+}
+REQUIRED = [
+    ("state", "judge", ["dest", "options", "looks"]),
+    ("state", "step", ["directory", "step"]),
+    ("state", "decide", ["directory"]),
+    ("state", "close", ["judged"]),
+]
+
 Execute = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -93,6 +112,17 @@ def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], p
     durable.write(run.directory / LOOKS, json.dumps(seen, ensure_ascii=False, indent=1, default=str) + "\n")
     run.journal.write(outcome.ACCEPTED, "note", data={"checks": [check.summary for check in checks]})
     return {**told, "act": True, "directory": str(run.directory), "run_id": run.run_id, "resumed": False}
+
+
+def task(params: Mapping[str, Any], check_mode: bool, pid: int) -> dict[str, Any]:
+    """Do what ``state`` says, but for a step, which needs a host."""
+    if params["state"] == "judge":
+        dry = params["dry"] or check_mode
+        return open_run(Path(params["dest"]), params["options"], params["looks"], pid, dry)
+    if params["state"] == "decide":
+        return decide(Path(params["directory"]))
+    judged = params["judged"]
+    return close(Path(judged["directory"])) if judged.get("act") else refuse(judged)
 
 
 def _read(options: Mapping[str, Any], dry: bool) -> tuple[Hosts, Request, Settings]:
