@@ -24,7 +24,7 @@ import writers
 from attempt import Attempt, kill
 from checker import Account, Verdict
 from debian_tree import LabError
-from failover_site import BOUND, MARGIN, FailoverSite
+from failover_site import BOUND, MARGIN, STATE_DIR, FailoverSite
 from faults import APP, HOME
 from inject import FAULTS, NotEngaged
 
@@ -114,14 +114,17 @@ class Bench:
             attempt.call()
         return self.outcome(attempt)
 
-    def reprotect(self) -> None:
-        """Make what is not the primary its standby again, and wait until it could take over."""
+    def reprotect(self, *, salvage: bool = False) -> None:
+        """Make what is not the primary its standby again, and wait until it could take over.
+
+        ``salvage`` also where the replica arrives by itself: what the host had alone would go with its old database.
+        """
         primary, standby = self.site.primary(), self.site.standby()
-        if not self.protected():
-            done = self.site.play("bilingual_tutor.ops.standby", failover_salvage_dir=str(self.directory / self.name))
+        if salvage or not self.protected():
+            done = self.site.play("bilingual_tutor.ops.salvage", salvage_confirm=standby)
             if done.returncode:
-                (self.directory / f"{self.name}.standby").write_text(done.stdout + done.stderr, encoding="utf-8")
-                raise LabError(f"{standby} could not be made the standby of {primary}: see {self.name}.standby")
+                (self.directory / f"{self.name}.salvage").write_text(done.stdout + done.stderr, encoding="utf-8")
+                raise LabError(f"{standby} could not be made the standby of {primary}: see {self.name}.salvage")
         lab.wait_for(f"{standby} is the standby of {primary}", self.protected, SERVE_SECONDS)
 
     def protected(self) -> bool:
@@ -294,8 +297,8 @@ class Unreachable(Planned):
         verdict = bench.judge(account)
         seconds, before, after = checker.true_rpo(verdict, account)
         told = None if replicated is None else round(max(0.0, fault + wall - replicated), 3)
-        bench.reprotect()
-        self.salvaged(verdict)
+        bench.reprotect(salvage=True)
+        self.salvaged(old, verdict)
         return bench.fields(
             verdict, attempt, fault=name, primary=old, target=new, epoch=epoch, rto=rto,
             rpo=round(seconds, 3), rpo_rows=before, diverged_rows=after, rpo_told=told,
@@ -313,18 +316,19 @@ class Unreachable(Planned):
         site = self.site
 
         def quiet() -> bool:
-            state = site.hosts[old].run("systemctl", "is-active", APP, check=False).stdout.strip()
-            return state in ("inactive", "failed") and int(site.record(old)["epoch"]) >= int(site.epoch()["epoch"])
+            told = "systemctl is-active {app} | grep -qxE 'inactive|failed' && test -e {fenced} -o ! -e /run/tutor-ops/grant"
+            script = told.format(app=APP, fenced=f"{STATE_DIR}/FENCED")
+            return site.hosts[old].run("sh", "-c", script, check=False).returncode == 0
 
         try:
-            lab.wait_for(f"{old} knows and does not serve", quiet, BOUND + MARGIN + 10)
+            lab.wait_for(f"{old} is fenced or has no grant, and does not serve", quiet, BOUND + MARGIN + 10)
         except LabError as exc:
             self.bench.problems.append(str(exc))
 
-    def salvaged(self, verdict: Verdict) -> None:
-        """Expect what was lost in the salvage."""
-        folder = self.bench.directory / self.bench.name
-        text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*.sql"))
+    def salvaged(self, old: str, verdict: Verdict) -> None:
+        """Expect what was lost in the salvage that was left on the old primary."""
+        folder = self.site.hosts[old].root / "var/lib/tutor-ops/salvage"
+        text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.sql"))
         gone = [ack.id for ack in verdict.accounted if ack.id not in text]
         if gone:
             self.bench.problems.append(

@@ -74,6 +74,7 @@ class Verdict:
     terms: list[Term] = field(default_factory=list)
     gap: float | None = None
     gap_from: float = 0.0
+    answers: dict[str, int] = field(default_factory=dict)
 
     @property
     def bad(self) -> bool:
@@ -101,6 +102,7 @@ class Verdict:
             **counted,
             "dual_seconds": round(self.dual_seconds, 3),
             "gap": None if self.gap is None else round(self.gap, 3),
+            "answers": self.answers,
             "terms": [vars(term) for term in self.terms],
             "examples": shown,
         }
@@ -123,6 +125,7 @@ def check(acks: Sequence[Ack], there: Sequence[str], account: Account | None = N
     found.proxied = len(proxied)
     found.told_to_wait = sum(ack.outcome != OK and ack.detail == MAINTENANCE for ack in proxied)
     found.client_errors = sum(ack.outcome != OK for ack in proxied) - found.told_to_wait
+    found.answers = dict(Counter(ack.detail or ack.outcome for ack in proxied).most_common(SHOWN))
     found.terms = terms(acks)
     found.dual, found.dual_seconds = dual(acks)
     found.disorder = disorder(acks)

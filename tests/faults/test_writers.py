@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         name = parse_qs(urlsplit(self.path).query)["id"][0]
         mood = self.server.mood
         if mood == "maintenance":
-            self.answer(503, {}, X_Tutor_Mode="maintenance")
+            self.answer(503, {}, Retry_After="5")
             return
         self.server.taken.append(name)
         if mood == "hangs up":

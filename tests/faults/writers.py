@@ -28,8 +28,8 @@ CLONE_NEWNET = 0x40000000
 PATIENCE = 10.0
 SAMPLE_SECONDS = 0.1
 SAMPLE_PATIENCE = 2.0
-# The proxies' page that asks to come back later; other answers than 200 and it are errors.
-MODE = "X-Tutor-Mode"
+# The proxies' page that asks to come back later says when; other answers than 200 and it are errors.
+LATER = "Retry-After"
 
 
 def enter_network(namespace: Path) -> None:
@@ -144,7 +144,7 @@ def ask(connection: http.client.HTTPConnection, client: Client, name: str) -> Ac
         except (ValueError, KeyError, TypeError):
             return ended(UNKNOWN, f"200 with {body[:80]!r}")
     # All of them may stand for a server that had committed and was gone before it could say so, that page too.
-    page = answer.status == 503 and answer.getheader(MODE) == MAINTENANCE
+    page = answer.status == 503 and answer.getheader(LATER)
     return ended(UNKNOWN, MAINTENANCE if page else f"{answer.status} {answer.reason}")
 
 
