@@ -20,6 +20,9 @@ import pytest
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
 
 ROOT = Path(__file__).resolve().parent.parent
+# Whole playbooks run there, on machines that do other things too, and hosts whose system is installed first.
+SLOW = (ROOT / "tests" / "integration", ROOT / "tests" / "lab")
+SLOW_SECONDS = 450
 # On a target there is ansible.module_utils and nothing else of Ansible, and no library of the controller.
 CONTROLLER = re.compile(
     r"^\s*(?:import|from) (?:ansible(?!\.module_utils|_collections)\b|yaml\b|jmespath\b|jsonschema\b)|ops\.plugins\.(?:filter|callback|modules)\b|run_module\b",
@@ -46,6 +49,13 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if CONTROLLER.search(collection_path.read_text(encoding="utf-8")) and collection_path.name != "conftest.py":
         return True
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests more time than pyproject.toml does, before they count as hanging."""
+    for item in items:
+        if any(folder in item.path.parents for folder in SLOW) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 def documented_returns(module: str) -> dict[str, Any]:

@@ -140,9 +140,6 @@ INTEGRATION = tuple(
 )
 SHORT_FAULTS = ("-n", "2", "--kind", "planned", "--controls", "lease_wait_zero")
 
-# Whole playbooks on machines that do other things too, and hosts whose system is installed first.
-PATIENT = ("--timeout=450", "-o", "faulthandler_timeout=480")
-
 # In the order in which they begin, two at a time: what others wait for and what takes longest first, so that both
 # processors have work until the end; what is done in seconds fills the gaps.
 STAGES = [
@@ -159,7 +156,7 @@ STAGES = [
         reason=needs_python(NEWEST),
         venv="newest",
     ),
-    Stage("integration", "integration", ((*PYTEST, *PARALLEL, *PATIENT, *INTEGRATION),), limit=1200),
+    Stage("integration", "integration", ((*PYTEST, *PARALLEL, *INTEGRATION),), limit=1200),
     Stage("sanity", "sanity", SANITY, tree=True),
     Stage("units", "units", ((*PYTEST, *PARALLEL, "tests/unit"),), limit=900),
     Stage(
@@ -216,7 +213,7 @@ STAGES = [
     Stage("yamllint", "lint", (("{bin}/yamllint", "--strict", "."),)),
     Stage("changelog", "lint", (("{bin}/antsibull-changelog", "lint"),)),
     # Stalls of writers are measured, and processes killed at moments that depend on how long things take.
-    Stage("integration load", "integration", ((*PYTEST, *PARALLEL, *PATIENT, *UNDER_LOAD),), alone=True, limit=900),
+    Stage("integration load", "integration", ((*PYTEST, *PARALLEL, *UNDER_LOAD),), alone=True, limit=900),
     # Once: that it is green a second time, in the same directory, is proved by tests/integration/demo.
     Stage(
         "demo",
@@ -231,7 +228,7 @@ STAGES = [
         alone=True,
     ),
     # Each file has a lab of its own.
-    Stage("lab", "lab", ((*PYTEST, *PARALLEL, *PATIENT, "tests/lab"),), reason=needs_lab, alone=True, limit=1800),
+    Stage("lab", "lab", ((*PYTEST, *PARALLEL, "tests/lab"),), reason=needs_lab, alone=True, limit=1800),
     # The short form of `make faults N=100`: that one takes most of an hour.
     Stage(
         "faults", "lab", (("{bin}/python", "tests/faults/campaign.py", *SHORT_FAULTS),), reason=needs_lab, alone=True
