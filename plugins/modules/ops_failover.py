@@ -14,8 +14,8 @@ description:
   - What the role P(bilingual_tutor.ops.failover#role) does on the controller. Use the playbooks.
   - V(judge) decides from what M(bilingual_tutor.ops.failover_look) said of every host whether a failover may begin, and
     begins it, or goes on with the one of the same kind and target that was interrupted.
-  - V(step) does the part that the host of the task has in a step, if it has one and the step may begin now, and journals
-    its begin and its end. V(decide) says where the run goes. V(close) ends it.
+  - V(step) does the part that the host of the task has in a step, if it has one and the step may begin now, and
+    journals its begin and its end. V(decide) says where the run goes. V(close) ends it.
   - Everything that lies between two tasks is in the directory of the run, on the disk before the next thing is done.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)

@@ -209,6 +209,40 @@ def test_a_way_back_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
     assert (result["outcome"], result["epoch"]) == ("rolled_back", 9)
 
 
+def test_a_run_that_another_one_has_overtaken_is_not_gone_on_with(tmp_path: Path) -> None:
+    """A controller that was gone for long: its next step would end a host that serves by right."""
+    world, judged = World(), begin(tmp_path)
+    world.killed = ("tutor2", "ops_promote")
+    with pytest.raises(KeyboardInterrupt):
+        drive(judged["directory"], world)
+    for epoch, primary, resumed in (
+        (9, "tutor2", False),
+        (8, "tutor1", False),
+        (8, "tutor2", True),
+        (7, "tutor1", True),
+    ):
+        said = looks()
+        for look in said.values():
+            look["epoch"].update(epoch=epoch, primary=primary)
+        again = controller.open_run(tmp_path, options(run_id="run-2"), results(said), os.getpid(), dry=False)
+        assert again.get("resumed", False) == resumed, (epoch, primary)
+        if not resumed:
+            assert again["outcome"] == "refused" and f"epoch {epoch} belongs to {primary} by now" in again["msg"]
+
+
+def test_whoever_is_called_dead_while_others_reach_him_is_waited_for(tmp_path: Path) -> None:
+    said = looks()
+    said["tutor1"] = {"unreachable": "gone"}
+    asked = options(mode="emergency", max_rpo=10**9, primary_dead="tutor1")
+    judged = controller.open_run(tmp_path / "seen", asked, results(said), os.getpid(), dry=True)
+    assert "wait" in [one["step"] for one in judged["plan"]]
+    for look in said.values():
+        for peer in look.get("peers", ()):
+            peer.update(ssh="timed out", http="timed out")
+    judged = controller.open_run(tmp_path / "gone", asked, results(said), os.getpid(), dry=True)
+    assert "wait" not in [one["step"] for one in judged["plan"]]
+
+
 def test_a_failed_taking_back_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "UNDO_SECONDS", 0.0)
     world, judged = World(), begin(tmp_path)

@@ -219,6 +219,11 @@ AREA = Area(
             "run {run_id} ({mode} to {target}) stopped in its middle: expected it to be finished first",
             "运行 {run_id}（{mode}，目标 {target}）中途停止：须先完成",
         ),
+        "failover.overtaken": Text(
+            "run {run_id} was to give epoch {wanted} to {target}: epoch {epoch} belongs to {seen} by now, so another run was "
+            "faster. Expected no other",
+            "运行 {run_id} 原要把 epoch {wanted} 交给 {target}，但 epoch {epoch} 现已属于 {seen}：已有其他运行先完成切换",
+        ),
         "failover.unreachable": Text("{item} ({role}) does not answer: {error}", "{item}（{role}）无响应：{error}"),
         "failover.no_epoch": Text(
             "no host knows an epoch: expected role fencing to have begun with one",

@@ -28,6 +28,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
     Judgement,
     Request,
     answers,
+    highest_epoch,
     judge,
     part,
 )
@@ -84,9 +85,12 @@ def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], p
     """Judge, and begin a run or go on with one; changes nothing in a dry run or when refused."""
     hosts, request, settings = _read(options, dry)
     seen = {name: look_of(looks.get(name)) for name in hosts.all}
-    refusal, old = _unfinished(base, request, str(options.get("abandon") or ""), pid)
+    abandon = str(options.get("abandon") or "")
+    refusal, old = _unfinished(base, request, abandon, pid)
+    if refusal is None and old is not None and abandon != old.run_id:
+        refusal = _overtaken(old, seen)
     if refusal is None and old is not None and not dry:
-        return _resume(old, pid, options.get("abandon") == old.run_id)
+        return _resume(old, pid, abandon == old.run_id)
     judged = judge(hosts, request, seen)
     checks = [*([refusal] if refusal else []), *judged.checks]
     refused = [check for check in checks if check.status is Status.CRITICAL]
@@ -148,6 +152,25 @@ def _unfinished(base: Path, request: Request, abandon: str, pid: int) -> tuple[C
             return None, run
         return say.find("failover.open_run", Status.CRITICAL, "failover.left_open", **words), None
     return None, None
+
+
+def _overtaken(run: runs.Run, looks: Mapping[str, Any]) -> Check | None:
+    """Return what forbids to go on with a run: another one, from elsewhere, has given the service to somebody since."""
+    plan = run.plan
+    epoch, owners = highest_epoch(looks)
+    own = {plan.epoch: plan.old, plan.new_epoch: plan.target, plan.new_epoch + 1: plan.old}
+    if owners == [own.get(epoch)]:
+        return None
+    return AREA.reporter(source="controller").find(
+        "failover.open_run",
+        Status.CRITICAL,
+        "failover.overtaken",
+        run_id=run.run_id,
+        target=plan.target,
+        wanted=plan.new_epoch,
+        epoch=epoch,
+        seen=", ".join(owners) or "nobody",
+    )
 
 
 def _resume(run: runs.Run, pid: int, abandoned: bool) -> dict[str, Any]:

@@ -173,7 +173,8 @@ class _Maker:
             argv = {"argv": list(self.request.stonith)}
             steps.append(Step("stonith", {self.new: Call("stonith", argv)}, required=[self.new], soft=True))
         steps.append(self._epoch())
-        if self.request.primary_dead != self.old:
+        # Who says that it is off is believed, but not while others reach it.
+        if self.request.primary_dead != self.old or self.judged.condition == "partitioned":
             seconds = (self.judged.bound or Config("unknown").bound) + MARGIN_SECONDS
             steps.append(self._one("wait", self.new, "wait", {"seconds": seconds}))
         steps.append(self._one("promote", self.new, "ops_promote", self._promotion()))
