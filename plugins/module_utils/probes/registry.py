@@ -100,6 +100,7 @@ COMMON_OPTIONS: dict[str, dict[str, Any]] = {
     "thresholds": {"type": "dict", "default": {}},
     "labels": {"type": "dict", "default": {}},
     "waivers": {"type": "list", "elements": "dict", "default": []},
+    "serving": {"type": "bool", "default": False},
 }
 
 
@@ -163,6 +164,6 @@ def _key(kind: str, spec: dict[str, Any], options: dict[str, dict[str, Any]], tu
     """
     if spec["name"]:
         return f"{kind}:{spec['name']}"
-    tuning = {"timeout", "thresholds", "labels", "waivers", *tuning}
+    tuning = {"timeout", "thresholds", "labels", "waivers", "serving", *tuning}
     told = {k: v for k, v in spec.items() if k not in tuning and not options[k].get("no_log")}
     return f"{kind}:{hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]}"

@@ -5,12 +5,18 @@
 
 On the primary (``side: primary``) the daemon, its lock and the lag are looked at, and the replica is asked how far it is;
 on the standby (``side: standby``) the files that have arrived. Asks the daemon nothing: `litestream sync` on a live
-database may cost rows.
+database may cost rows. With ``mode: snapshot`` the last copy and the newest snapshot that arrived are looked at instead.
+
+``side: auto`` reads from the epoch of the host which one it is, and from /etc/tutor-ops/replication where the other side
+is, so that the same probe is right on both hosts before and after a switchover. ``side: none`` says that there is nothing
+to look at, where an inventory has no standby.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,8 +24,11 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import PATH, Config
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look.copies import sent_epoch
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import area, lag, ltx
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import area, lag, ltx, snapshots
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication.far import Far
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users import SYSTEMCTL_SECONDS, find_service
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import number, show, unit_name
@@ -27,19 +36,33 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl impo
 AREA = area.AREA
 UNIT = "tutor-ops-replication.service"
 OPTIONS: dict[str, dict[str, Any]] = {
-    "side": {"type": "str", "choices": ["primary", "standby"], "required": True},
+    "side": {"type": "str", "choices": ["primary", "standby", "auto", "none"], "required": True},
+    "mode": {"type": "str", "choices": ["litestream", "snapshot"], "default": "litestream"},
     "path": {"type": "str", "default": ""},
     "service": {"type": "str", "default": UNIT},
     "pidfile": {"type": "str", "default": ""},
-    "replica": {"type": "str", "required": True},
+    "replica": {"type": "str", "default": ""},
+    "home": {"type": "str", "default": "/srv/tutor-ops-replica"},
+    "place": {"type": "str", "default": snapshots.PLACE},
+    "config": {"type": "str", "default": PATH},
+    "etc": {"type": "str", "default": "/etc/tutor-ops/replication"},
     "host": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 22},
     "user": {"type": "str", "default": ""},
     "key": {"type": "str", "default": "", "no_log": False},
     "known_hosts": {"type": "str", "default": ""},
 }
-CONSTRAINTS = {"required_if": [("side", "primary", ("path",))]}
+CONSTRAINTS = {
+    "required_if": [
+        ("side", "primary", ("path", "replica")),
+        ("side", "standby", ("replica",)),
+        ("side", "auto", ("path",)),
+    ]
+}
 TIMEOUT = 25.0
+_EPOCH = re.compile(r"epoch-(\d{4,})")
+# As in known_hosts: a name or an address, in brackets with another port than 22.
+_ADDRESS = re.compile(r"(?P<host>\[[^\]\s]+\]|[^\s\[]+?)(?::(?P<port>\d+))?\s")
 # A lock that is let go for a checkpoint is back within milliseconds.
 LOCK_SECONDS = 1.0
 LOCK_PAUSE = 0.01
@@ -50,7 +73,7 @@ LAG_PAUSE = 0.01
 
 def validate(spec: Mapping[str, Any]) -> None:
     """Refuse what an argument spec cannot."""
-    for name in ("path", "replica"):
+    for name in ("path", "replica", "home", "place", "config", "etc"):
         if spec[name] and not os.path.isabs(spec[name]):
             raise OpsError(f"{name} is {spec[name]!r}: expected an absolute path")
     if spec["side"] == "primary" and not spec["path"]:
@@ -64,10 +87,57 @@ def validate(spec: Mapping[str, Any]) -> None:
 def probe(spec: dict[str, Any], previous: dict[str, Any], deadline: Deadline) -> ProbeResult:
     """Look at one side of the replication."""
     say = AREA.reporter(spec["thresholds"])
-    if spec["side"] == "standby":
-        return ProbeResult(list(_standby(say, spec)))
-    state: dict[str, Any] = {}
-    return ProbeResult(list(_primary(say, spec, previous, state, deadline)), state)
+    if spec["side"] == "none":
+        return ProbeResult([say.find("replication.replica", Status.SKIPPED, "replication.needless")])
+    if spec["side"] == "auto":
+        try:
+            spec = here(spec)
+        except OpsError as exc:
+            found = say.find("replication.replica", Status.UNKNOWN, "replication.nobody", error=str(exc))
+            return ProbeResult([found])
+    state: dict[str, Any] = dict(previous) if spec["mode"] == "snapshot" else {}
+    if spec["mode"] == "snapshot":
+        checks = (
+            snapshots.judge_sent(say, spec)
+            if spec["side"] == "primary"
+            else snapshots.judge_arrived(say, spec, state, deadline)
+        )
+    else:
+        checks = _standby(say, spec) if spec["side"] == "standby" else _primary(say, spec, previous, state, deadline)
+    return ProbeResult(list(checks), state)
+
+
+def here(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for this host, by its epoch and by what the role replication has laid out; raise OpsError."""
+    config = Config.read(spec["config"])
+    record = epochs.read(config.state_dir)
+    if record is None:
+        raise OpsError(f"{config.state_dir} has no epoch: expected the one that playbook standby writes")
+    home, numbers = os.path.join(spec["home"], "data"), [record.epoch]
+    if record.primary != config.host:
+        if spec["mode"] == "snapshot":
+            return {**spec, "side": "standby", "replica": os.path.join(home, snapshots.NAME)}
+        with contextlib.suppress(OSError):
+            numbers += [int(found[1]) for found in map(_EPOCH.fullmatch, os.listdir(home)) if found]
+        # What arrived for a former epoch says nothing of the present one.
+        return {**spec, "side": "standby", "replica": os.path.join(home, f"epoch-{max(numbers):04d}")}
+    try:
+        known_hosts = os.path.join(spec["etc"], "known_hosts")
+        with open(known_hosts, encoding="ascii") as stream:
+            host, port = _ADDRESS.match(stream.readline()).group("host", "port")  # type: ignore[union-attr]  # caught below
+        number = sent_epoch(os.path.join(spec["etc"], "epoch"))
+    except (OSError, AttributeError, UnicodeDecodeError) as exc:
+        raise OpsError(f"{spec['etc']}: {exc}. Expected what the role replication writes") from exc
+    return {
+        **spec,
+        "side": "primary",
+        "replica": f"/data/epoch-{number or record.epoch:04d}",
+        "host": host.strip("[]"),
+        "port": int(port or 22),
+        "user": spec["user"] or "tutor-replica",
+        "key": spec["key"] or os.path.join(spec["etc"], "key"),
+        "known_hosts": spec["known_hosts"] or known_hosts,
+    }
 
 
 def _standby(say: Reporter, spec: Mapping[str, Any]) -> Iterator[Check]:

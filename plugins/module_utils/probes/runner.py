@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Area, Rule, Text
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import serves_elsewhere
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import Child, Outcome, gather
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline, ProbeResult
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.registry import Prepared
@@ -43,6 +44,13 @@ AREA = Area(
                 "探测自身出错，证据中有错误信息。请修复其所指问题，或作为缺陷上报。",
             ),
         ),
+        "check.standby": Rule(
+            title=Text("Left out on a standby", "备机上不检查"),
+            fix=Text(
+                "Nothing is to be done: this host does not serve. It is asked again once it does.",
+                "无需处理：本机当前不提供服务，恢复服务后会重新检查。",
+            ),
+        ),
         "check.duration": Rule(
             title=Text("Duration of the checks", "检查耗时"),
             fix=Text(
@@ -60,6 +68,10 @@ AREA = Area(
             "{item}: no result within {seconds:.1f} s, ended", "{item}：{seconds:.1f} 秒内没有结果，已终止"
         ),
         "check.broken": Text("{item}: the probe failed: {error}", "{item}：探测失败：{error}"),
+        "check.left_out": Text(
+            "not asked: {primary} serves, and this host is fenced as its standby",
+            "未检查：由 {primary} 提供服务，本机作为备机已隔离",
+        ),
         "check.took": Text("all probes took {value:.2f} s", "全部探测耗时 {value:.2f} 秒"),
     },
 )
@@ -74,9 +86,13 @@ def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: flo
     now = datetime.now(timezone.utc)
     stamp, oldest = now.strftime(STAMP), (now - timedelta(days=KEEP_DAYS)).strftime(STAMP)
     states = {key: kept for key, kept in previous.get("probes", {}).items() if kept["at"] >= oldest}
+    primary = serves_elsewhere() if any(probe.spec["serving"] for probe in probes) else ""
+    say = AREA.reporter(_patience(seconds), source="runner")
+    left = [probe.key for probe in probes if primary and probe.spec["serving"]]
+    probes = [probe for probe in probes if probe.key not in left]
     before = {probe.key: states.get(probe.key, {}).get("state", {}) for probe in probes}
     children = [_start(probe, before[probe.key], min(probe.timeout, seconds)) for probe in probes]
-    checks: list[Check] = []
+    checks = [say.find("check.standby", Status.SKIPPED, "check.left_out", key, primary=primary) for key in left]
     for probe, outcome in zip(probes, gather(children)):
         found, state = _read(probe, outcome, before[probe.key])
         for check in found:
@@ -86,7 +102,6 @@ def run_probes(probes: list[Prepared], previous: Mapping[str, Any], seconds: flo
             waive(check, getattr(probe.module, "AREAS", (probe.module.AREA,)), probe.waivers, now.date())
         checks += found
         states[probe.key] = {"at": stamp, "state": state}
-    say = AREA.reporter(_patience(seconds), source="runner")
     checks.append(say.measure("check.duration", time.monotonic() - start, "check.took"))
     seen = _remember(checks, previous.get("seen", {}), now)
     return ProbeResult(checks, {"version": 1, "at": stamp, "probes": states, "seen": seen})

@@ -49,6 +49,19 @@ AREA = Area(
                 "无法连接时：备机是否在线，主机密钥是否一致？",
             ),
         ),
+        "replication.rpo": Rule(
+            title=Text("Age of the newest snapshot on the standby", "备机上最新快照的时间"),
+            fix=Text(
+                "All that was written since would be lost with the primary. `journalctl -u tutor-ops-snapshot -n 50` there tells "
+                "why nothing newer arrived; replication_mode litestream loses a fraction of a second instead.",
+                "此后的写入会随主机一起丢失。在主机上查看 `journalctl -u tutor-ops-snapshot -n 50`；若需秒级以内，改用 "
+                "replication_mode: litestream。",
+            ),
+            warn="0.75",
+            crit="2",
+            uom="h",
+            source="three times the interval of 15 minutes; eight times",
+        ),
         "replication.age": Rule(
             title=Text("Age of the newest change in the replica", "副本最新变更的时间"),
             fix=Text(
@@ -117,6 +130,25 @@ AREA = Area(
         "replication.reached": Text("{path} on {host} has transaction {txid}", "{host} 上的 {path} 已有事务 {txid}"),
         "replication.not_reached": Text(
             "{path} on {host} cannot be looked at: {error}", "无法查看 {host} 上的 {path}：{error}"
+        ),
+        "replication.needless": Text(
+            "not applicable: the inventory has no standby, or replication_mode is none",
+            "不适用：清单中没有备机，或 replication_mode 为 none",
+        ),
+        "replication.nobody": Text("who serves cannot be told: {error}", "无法得知由谁提供服务：{error}"),
+        "replication.sent": Text(
+            "the newest snapshot that was sent was made {age} ago", "已送出的最新快照生成于 {age}前"
+        ),
+        "replication.sent_never": Text("no snapshot was sent yet: {error}", "尚未送出任何快照：{error}"),
+        "replication.rpo_is": Text(
+            "the newest verified snapshot, {name}, is {value:.2f} h old: so much would be lost",
+            "最新的已校验快照 {name} 生成于 {value:.2f} 小时前，切换将丢失此后的数据",
+        ),
+        "replication.rpo_none": Text("no verified snapshot has arrived in {path}", "{path} 中没有已校验的快照"),
+        "replication.rpo_bad": Text("{name} is not what its manifest says", "{name} 与其清单不符"),
+        "replication.rpo_unproved": Text(
+            "{name} was not hashed within {seconds:.0f} s; the newest one that was is older",
+            "{seconds:.0f} 秒内未能校验 {name}；已校验的最新快照更早",
         ),
         "replication.newest": Text(
             "the newest change is {value:.2f} h old (transaction {txid})",
