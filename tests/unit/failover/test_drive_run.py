@@ -359,6 +359,15 @@ def test_a_dry_run_and_a_refused_one_begin_nothing(tmp_path: Path) -> None:
     assert not runs.runs(base)[0].is_open
 
 
+def test_a_run_keeps_its_name_from_a_refusal_to_its_end_and_no_longer(tmp_path: Path) -> None:
+    assert begin(tmp_path, confirm="")["outcome"] == "refused"
+    judged = begin(tmp_path)
+    assert judged["act"] and runs.Run(Path(judged["directory"])).is_open
+    assert drive(judged["directory"], World())["outcome"] == "done"
+    with pytest.raises(OpsError, match="run run-1 is over"):
+        begin(tmp_path)
+
+
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     begin(tmp_path)
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -107,7 +107,10 @@ def runs(base: Path) -> list[Run]:
 def begin(base: Path, plan: Plan) -> Run:
     """Make a run: its plan is on the disk before anything is done."""
     run = Run(base / plan.run_id)
+    if (run.directory / PLAN).exists():
+        raise OpsError(f"run {plan.run_id} is over ({run.directory}): expected another failover_run_id, or none")
     run.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    durable.remove(run.directory / RESULT)  # of the same run, refused at first
     durable.sync(base)
     durable.write(run.directory / PLAN, json.dumps(plan.as_dict(), ensure_ascii=False, indent=1) + "\n")
     return run
