@@ -21,7 +21,7 @@ from runs import ansible
 
 PRIMARY, WITNESSES = "tutor1", ("tutor2", "tutor3", "tutor4")
 NETS = range(61, 65)
-PLAY_SECONDS = 180.0
+PLAY_SECONDS = 300.0
 SETTINGS = {
     "fencing_ttl": 4,
     "fencing_loop": 0.5,
@@ -40,7 +40,10 @@ HAND = f"cd {HOME} && exec sudo -u bilingual-tutor env PYTHONPATH={HOME} {HOME}/
 TRIES = int(os.environ.get("FENCED_TRIES") or "1")
 # A busy machine takes its time to start an application; nothing here is about how fast it does.
 UP_SECONDS = 40.0
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+pytestmark = [
+    pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had"),
+    pytest.mark.timeout(600),  # a role takes minutes on a busy machine
+]
 LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes together, asked for with LAB_FAILOVER=1"
 long = pytest.mark.skipif(bool(LEFT_OUT), reason=LEFT_OUT or "asked for")
 

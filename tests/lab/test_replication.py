@@ -29,7 +29,10 @@ REPLICA = "/srv/tutor-ops-replica/data/epoch-0001"
 ETC = "/etc/tutor-ops/replication"
 BINARY = "/usr/local/lib/tutor-ops/litestream"
 PLAY_SECONDS = 240.0
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+pytestmark = [
+    pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had"),
+    pytest.mark.timeout(600),  # a role takes minutes on a busy machine
+]
 LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes together, asked for with LAB_FAILOVER=1"
 long = pytest.mark.skipif(bool(LEFT_OUT), reason=LEFT_OUT or "asked for")
 

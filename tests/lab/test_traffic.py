@@ -29,8 +29,11 @@ APPLICATION, PROXY = ("tutor1", "tutor2"), "tutor3"
 CLIENTS = 16
 UP_SECONDS = 40.0
 ROLE = "bilingual_tutor.ops.traffic"
-SUM = "find /etc/nginx -type f -o -type l | sort | xargs sha256sum | sha256sum"
-pytestmark = pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had")
+SUM = "cd /etc/nginx && { find . -printf '%p %m %U %l\\n' | sort; find . -type f | sort | xargs sha256sum; } | sha256sum"
+pytestmark = [
+    pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had"),
+    pytest.mark.timeout(600),  # a role takes minutes on a busy machine
+]
 LEFT_OUT = "" if os.environ.get("LAB_FAILOVER") else "minutes together, asked for with LAB_FAILOVER=1"
 long = pytest.mark.skipif(bool(LEFT_OUT), reason=LEFT_OUT or "asked for")
 
@@ -55,7 +58,7 @@ class Site:
         """Run tasks on a host; what was said is shown by a test that fails."""
         plays = [{"hosts": host, "gather_facts": False, "vars": variables, "tasks": tasks}]
         (self.directory / "play.json").write_text(json.dumps(plays))
-        done = ansible(self.directory, str(self.directory / "play.json"), seconds=180)
+        done = ansible(self.directory, str(self.directory / "play.json"), seconds=300)
         print(done.stdout + done.stderr)
         return done
 
