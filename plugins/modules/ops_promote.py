@@ -64,6 +64,7 @@ options:
     description:
       - Where backups of the primary lie on this host.
     type: path
+    default: /srv/tutor-ops-replica/data/snapshots
   digest:
     description:
       - What must be in it, RV(bilingual_tutor.ops.ops_quiesce#module:digest).
@@ -267,7 +268,7 @@ def main() -> NoReturn:
             epoch=dict(type="int"),
             epoch_from=dict(type="int"),
             source=dict(type="str", choices=["replica", "snapshot"], default="replica"),
-            snapshots=dict(type="path"),
+            snapshots=dict(type="path", default="/srv/tutor-ops-replica/data/snapshots"),
             digest=dict(type="dict"),
             txid=dict(type="str"),
             timestamp=dict(type="str"),
@@ -284,7 +285,7 @@ def main() -> NoReturn:
             state_dir=dict(type="path"),
             run_dir=dict(type="path"),
         ),
-        required_if=[("state", "placed", ("epoch",)), ("source", "snapshot", ("snapshots",))],
+        required_if=[("state", "placed", ("epoch",))],
         supports_check_mode=True,
     )
     acting.run(

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from pair import AS_ROOT, EPOCH, Host, Pair, call
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import fence
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import describe, write_manifest
 
 SWITCHES = 3
 BEFORE = ".before-"
@@ -181,3 +185,44 @@ def test_what_a_run_of_root_makes_is_the_owners(pair: Pair) -> None:
     folder.rename(pair.top / "moved")
     assert pair.quiesced()
     assert folder.is_dir() and pair.primary.foreign() == []
+
+
+# ---------------------------------------------------------------- backups instead of a replica
+
+
+def backed_up(host: Host, folder: Path, name: str, verified: str = "full") -> Path:
+    """Make a backup as sqlite_backup does, of a host that nobody writes to."""
+    snapshot = folder / name
+    with closing(sqlite3.connect(host.path)) as source, closing(sqlite3.connect(snapshot)) as target:
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")
+    told = describe(snapshot, snapshot, str(host.path), "2026-11-23T02:00:00Z")
+    write_manifest(snapshot, replace(told, verified=verified, journal_mode="wal"))
+    return snapshot
+
+
+def test_the_newest_verified_backup(bare: Pair, tmp_path: Path) -> None:
+    """Where nothing is replicated: what it has is told by its manifest; one that is not good is refused."""
+    bare.primary.make()
+    good = backed_up(bare.primary, tmp_path, "learning_20261123T020000Z.db")
+    backed_up(bare.primary, tmp_path, "learning_20261123T030000Z.db", verified="none")
+    bare.standby.fence()
+    options = {"source": "snapshot", "snapshots": str(tmp_path)}
+    refused = call("ops_promote", **bare.standby.promoting("placed", txid="2a", **options))
+    assert refused["failed"] and "of a replica" in refused["msg"]
+    placed = call("ops_promote", **bare.standby.promoting("placed", **options))
+    assert placed["changed"], placed
+    assert placed["source"] == str(good) and placed["rpo"]["txid"] is None
+    assert placed["rpo"]["newest_at"] == 1795399200.0 and placed["rpo"]["rows"] == 550
+    assert bare.standby.names() == {"learning.db"} and bare.standby.foreign() == []
+    with closing(sqlite3.connect(bare.standby.path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    content = bytearray(good.read_bytes())
+    content[len(content) // 2] ^= 1
+    good.write_bytes(bytes(content))
+    refused = call("ops_promote", **bare.standby.promoting("placed", run_id="run-2", **options))
+    assert refused["failed"] and not refused["changed"] and "is not good" in refused["msg"]
+    refused = call(
+        "ops_promote", **bare.standby.promoting("placed", run_id="run-2", source="snapshot", snapshots=str(bare.top))
+    )
+    assert refused["failed"] and "no verified backup" in refused["msg"]
