@@ -183,7 +183,6 @@ def _keep(
         os.close(held)
         _first(start, alive, written, order, told)
     os.close(alive)
-    os.write(told, b"ready")
     os.close(told)
     status = os.waitpid(first, 0)[1]
     return {"status": status}
@@ -196,11 +195,13 @@ def _first(start: Start, alive: int, log: int, order: int, told: int) -> None:
         # The keeper may have ended before that: its end of the pipe is closed then.
         if select.select([alive], [], [], 0)[0]:
             os._exit(1)
-        os.close(told)
         os.close(order)
         application = os.fork()
         if application == 0:
             _application(start, log)
+        # Not before: whoever asks for its processes must not take it for one that has ended.
+        os.write(told, b"ready")
+        os.close(told)
         while True:
             pid, status = os.waitpid(-1, 0)
             if pid == application:

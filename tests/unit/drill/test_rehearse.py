@@ -26,6 +26,8 @@ from rehearsals import Site, findings, told
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill import kernel, stage
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.cell import Cell
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.plan import Start
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.run import rehearse
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.source import moment_between
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
@@ -192,6 +194,8 @@ KILLED = """
 import json, os, sys
 from rehearsals import Site
 from pathlib import Path
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.cell import Cell
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.plan import Start
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.run import rehearse
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 os.setpgid(0, 0)
@@ -265,3 +269,14 @@ def test_a_moment_is_within_the_replica(seed: int) -> None:
 
 def test_not_all_seeds_choose_the_same() -> None:
     assert len({moment_between(0.0, 1e6, seed) for seed in range(20)}) > 10
+
+
+def test_the_application_is_there_at_once_and_is_ended(tmp_path: Path) -> None:
+    """Its processes are asked for right after the start: none would mean that it has ended."""
+    for _attempt in range(5):
+        start = Start(["sleep", "600"], os.geteuid(), os.getegid(), "/", {"PATH": os.environ["PATH"]})
+        cell = Cell(start, {}, [], tmp_path / "log", 30.0)
+        with closing(cell):
+            pids = cell.pids()
+            assert len(pids) == 1 and cell.isolated
+        assert not any(Path(f"/proc/{pid}/exe").exists() for pid in pids)
