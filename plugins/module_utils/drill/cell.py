@@ -35,6 +35,9 @@ NAMESPACES = kernel.NEW_MOUNTS | kernel.NEW_IPC | kernel.NEW_PIDS | kernel.NEW_N
 EMPTY = ("/run", "/tmp", "/var/tmp", "/dev/shm")
 READY_SECONDS = 10.0
 LOG_BYTES = 4096
+# How long the kernel may take to end the last process of a namespace.
+VANISH_SECONDS = 10.0
+PAUSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -134,10 +137,18 @@ class Cell:
         return []
 
     def close(self) -> None:
-        """End the application with everything it started."""
+        """End the application with everything it started, and wait until it writes no more."""
         child, self._child = self._child, None
-        if child:
-            child.finish(timed_out=True)
+        if not child:
+            return
+        known = {one.identity for one in proc.family(proc.table(), self.pid)}
+        child.finish(timed_out=True)
+        until = Deadline(VANISH_SECONDS)
+        while not until.expired:
+            found = (proc.process(pid) for pid, _start in known)
+            if not any(one and one.identity in known and one.state != "Z" for one in found):
+                return
+            time.sleep(PAUSE)
 
 
 def _heard(descriptor: int) -> bool:
