@@ -51,7 +51,7 @@ def test_it_arrives_proved_and_only_the_newest_stay(bench: Bench) -> None:
         bench.learn(f"snapshot{number}")
         before = listed(bench)
         sh(bench.primary, f"systemctl start {UNIT}")
-        wait(lambda: listed(bench) != before, "a newer one")
+        wait(lambda before=before: listed(bench) != before, "a newer one")
     names = [name for name in listed(bench) if name.endswith(".db")]
     assert len(names) == 2 and sorted(listed(bench)) == sorted([*names, *(f"{name}.manifest.json" for name in names)])
     verified = bench.module(STANDBY, "sqlite_backup_verify", path=f"{ARRIVED}/{max(names)}")
