@@ -13,8 +13,8 @@ AREA = Area(
         "failover.target": Rule(
             title=Text("Target of the switch", "切换目标"),
             fix=Text(
-                "Name the host that is to serve: -e failover_target=HOST, one of tutor_primary and tutor_standby.",
-                "指定接管主机：-e failover_target=主机名，须属于 tutor_primary 或 tutor_standby 组。",
+                "Name the host that is to serve: -e failover_target=HOST, one of the two hosts of the application.",
+                "指定接管主机：-e failover_target=主机名，须为两台应用主机之一。",
             ),
         ),
         "failover.confirmed": Rule(
@@ -90,9 +90,11 @@ AREA = Area(
         "failover.replica": Rule(
             title=Text("Replica can be restored", "副本可恢复"),
             fix=Text(
-                "Look at unit tutor-ops-replication on the primary and at the replica on {item} (module replica_verify). A "
-                "replica with a gap begins anew with the next epoch: playbook standby.",
-                "检查主机上的 tutor-ops-replication 服务和 {item} 上的副本（模块 replica_verify）。副本有缺口时用 standby 剧本以新的 epoch 重建。",
+                "A host that came back after an emergency: playbook salvage first. Else look at unit tutor-ops-replication on "
+                "the primary and at the replica on {item} (module replica_verify); one with a gap begins anew with the next "
+                "epoch: playbook standby.",
+                "紧急切换后恢复的主机：先执行 salvage 剧本。否则检查主机上的 tutor-ops-replication 服务和 {item} 上的副本（模块 "
+                "replica_verify）；副本有缺口时用 standby 剧本以新的 epoch 重建。",
             ),
         ),
         "failover.lag": Rule(
@@ -354,13 +356,13 @@ AREA = Area(
         ),
         "failover.class.host_down": Text("{item} answers nobody", "{item} 对所有节点均无响应"),
         "failover.outcome.done": Text(
-            "{target} serves in epoch {epoch}: {gap:.1f} s without service, RPO {rpo:.1f} s",
-            "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO {rpo:.1f} 秒",
+            "{target} serves in epoch {epoch}: {gap:.1f} s without service, RPO at most {rpo:.1f} s",
+            "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO 不超过 {rpo:.1f} 秒",
         ),
         "failover.outcome.nothing": Text("{target} serves already: nothing to do", "{target} 已在服务：无需操作"),
         "failover.outcome.planned": Text(
-            "{old} would hand over to {target}, epoch {epoch}: about {gap:.0f} s without service, RPO about {rpo:.0f} s. Nothing was done",
-            "将由 {target} 接替 {old}（epoch {epoch}）：预计中断约 {gap:.0f} 秒，RPO 约 {rpo:.0f} 秒。未做任何改动",
+            "{old} would hand over to {target}, epoch {epoch}: about {gap:.0f} s without service, RPO at most {rpo:.0f} s. Nothing was done",
+            "将由 {target} 接替 {old}（epoch {epoch}）：预计中断约 {gap:.0f} 秒，RPO 不超过 {rpo:.0f} 秒。未做任何改动",
         ),
         "failover.outcome.refused": Text("refused before anything was touched: {why}", "已拒绝，未做任何改动：{why}"),
         "failover.outcome.rolled_back": Text(
@@ -372,8 +374,8 @@ AREA = Area(
             "步骤 {step} 失败（{error}）；未提升任何主机，流量保持原状",
         ),
         "failover.outcome.degraded": Text(
-            "{target} serves in epoch {epoch}: {gap:.1f} s without service, RPO {rpo:.1f} s; left to do: {left}",
-            "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO {rpo:.1f} 秒；待完成：{left}",
+            "{target} serves in epoch {epoch}: {gap:.1f} s without service, RPO at most {rpo:.1f} s; left to do: {left}",
+            "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO 不超过 {rpo:.1f} 秒；待完成：{left}",
         ),
         "failover.outcome.needs_human": Text(
             "step {step} failed ({error}): a person has to decide. {next}",
