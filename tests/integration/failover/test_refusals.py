@@ -69,13 +69,14 @@ def test_a_replica_with_a_gap(ready: Ready) -> None:
         for path in (ready.replica / "ltx" / str(level)).glob(f"*-{names[-3].last:016x}.ltx"):
             path.unlink()
     ready.refused("files are missing in between")
+    ready.refused("files are missing in between", txid=None, digest=None)
 
 
 def test_a_replica_without_a_beginning(ready: Ready) -> None:
     for name in ltx.names(str(ready.replica)):
         if name.first == 1 or name.level == ltx.WHOLE:
             (ready.replica / name.path).unlink()
-    ready.refused("no whole database to begin with")
+    ready.refused("no whole database to begin with", txid=None, digest=None)
 
 
 @pytest.mark.parametrize("where", ["the newest file", "the whole database"])
@@ -117,7 +118,7 @@ def test_rows_lost_in_the_middle(ready: Ready, tmp_path: Path) -> None:
 def test_a_transaction_that_has_not_arrived(ready: Ready) -> None:
     ahead = f"{int(ready.handed_on['txid'], 16) + 1:016x}"
     begin_at = time.monotonic()
-    ready.refused(f"expected {ahead}", txid=ahead, arrive=0.5)
+    assert ready.refused(f"expected {ahead}", txid=ahead, arrive=0.5)["steps"] == []
     assert time.monotonic() - begin_at < 30
     ready.refused("16 hexadecimal digits", txid="seven")
 

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -84,6 +85,22 @@ def test_fence_ends_who_has_the_database_open_and_shuts_it(config):
     assert again.evidence == [], "a second run finds nothing to do"
     fence.Fencing(config).unfence(3)
     assert mode(storage) == 0o750 and fence.observe(config).state == "unfenced"
+
+
+def test_a_look_that_takes_long_does_not_use_up_the_time_to_die(config, monkeypatch):
+    """On a host with many processes: who has it open is killed before it is told that SIGKILL did not help."""
+    look, clock, late = fence.holders, time.monotonic, [0.0]
+
+    def slow(path: Path) -> list[int]:
+        found = list(look(path))
+        late[0] = 10 * fence.KILL_SECONDS
+        return found
+
+    with holder(config) as process:
+        monkeypatch.setattr(fence, "holders", slow)
+        monkeypatch.setattr(fence.time, "monotonic", lambda: clock() + late[0])
+        fence.Fencing(config).fence(3, "run", "test")
+        assert process.wait(5) == -9
 
 
 def test_a_fence_is_not_lifted_with_an_older_epoch(config):

@@ -194,18 +194,10 @@ class _Call:
         with private_directory(self.place.directory) as directory:
             with self.result.step("restore"):
                 restored = source.restore(directory, self.deadline, self.tell)
-            if self.options["txid"] and not self.options["timestamp"]:
-                self._enough(restored)
             with self.result.step("prove"):
                 rows = self._prove(restored)
             self.result.rpo = {"newest_at": restored.at, "rows": rows, "txid": restored.txid or None}
             yield restored
-
-    def _enough(self, restored: Restored) -> None:
-        if int(restored.txid, 16) < int(self.options["txid"], 16):
-            raise OpsError(
-                f"transaction {restored.txid} was restored: expected {self.options['txid']}, which the primary has sent"
-            )
 
     def _prove(self, restored: Restored) -> int:
         """Prove a restored database as its owner; return its rows. Raises OpsError for one that is not to be promoted."""
