@@ -201,6 +201,18 @@ STAGES = [
         reason=needs_lab,
         limit=1200,
     ),
+    # Once: that it is green a second time, in the same directory, is proved by tests/integration/demo.
+    Stage(
+        "demo",
+        "demo",
+        (
+            ("make", "VENV={venv}", "demo"),
+            ("test", "-s", ".demo/reports/latest.json"),
+            ("test", "-s", ".demo/reports/latest.html"),
+        ),
+        last=("make", "VENV={venv}", "demo-down"),
+        tree=True,
+    ),
     Stage("ansible-lint", "lint", (("{bin}/ansible-lint", "--offline", "--strict", "--profile", "production"),)),
     Stage("package", "package", ((*PYTEST, "tests/package"),)),
     Stage("mypy", "lint", (("{bin}/mypy", "-p", PACKAGE), ("{bin}/mypy", "tools"))),
@@ -214,19 +226,6 @@ STAGES = [
     Stage("changelog", "lint", (("{bin}/antsibull-changelog", "lint"),)),
     # Stalls of writers are measured, and processes killed at moments that depend on how long things take.
     Stage("integration load", "integration", ((*PYTEST, *PARALLEL, *UNDER_LOAD),), alone=True, limit=900),
-    # Once: that it is green a second time, in the same directory, is proved by tests/integration/demo.
-    Stage(
-        "demo",
-        "demo",
-        (
-            ("make", "VENV={venv}", "demo"),
-            ("test", "-s", ".demo/reports/latest.json"),
-            ("test", "-s", ".demo/reports/latest.html"),
-        ),
-        last=("make", "VENV={venv}", "demo-down"),
-        tree=True,
-        alone=True,
-    ),
     # Each file has a lab of its own.
     Stage("lab", "lab", ((*PYTEST, *PARALLEL, "tests/lab"),), reason=needs_lab, alone=True, limit=1800),
     # The short form of `make faults N=100`: that one takes most of an hour.
