@@ -19,7 +19,12 @@ HOSTS = Hosts(
 )
 EPOCH = {"epoch": 7, "primary": "tutor1", "since": "2026-11-01T00:00:00Z", "run_id": "earlier"}
 FENCE = {"fenced_epoch": None, "running": [], "unguarded": [], "holders": [], "open_paths": []}
-GRANTED = {**FENCE, "state": "granted", "granted_epoch": 7, "running": ["bilingual-tutor.service"]}
+GRANTED = {
+    **FENCE,
+    "state": "granted",
+    "granted_epoch": 7,
+    "running": ["bilingual-tutor.service", "tutor-ops-replication.service"],
+}
 FENCED = {**FENCE, "state": "fenced", "fenced_epoch": 7, "granted_epoch": None}
 DATABASE = {
     "path": "/srv/learning.db", "exists": True, "bytes": 20_000_000, "schema_hash": "aa", "user_version": 3,
@@ -48,5 +53,12 @@ def looks() -> dict[str, dict[str, Any]]:
 
 def request(**more: Any) -> Request:
     """Return what an operator asks for who has read the plan."""
-    told = {"mode": "switchover", "target": "tutor2", "run_id": "run-1", "now": NOW, "confirm": "tutor2", **more}
-    return Request(**told)
+    told: dict[str, Any] = {
+        "mode": "switchover",
+        "service": "bilingual-tutor.service",
+        "target": "tutor2",
+        "run_id": "run-1",
+        "now": NOW,
+        "confirm": "tutor2",
+    }
+    return Request(**{**told, **more})

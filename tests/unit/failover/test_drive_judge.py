@@ -80,6 +80,7 @@ REFUSALS = {
     ),
     "failover.proxy_broken": (request(), spoil("tutor3", "proxy", "config_ok", value=False)),
     "failover.sees": (request(mode="emergency"), {**looks(), "tutor1": GONE}),
+    "failover.loss_of_snapshot": (request(replicated=False), looks()),
     "failover.loss_too_big": (request(mode="emergency"), emergency(newest_at=NOW - 61)),
 }  # fmt: skip
 
@@ -106,6 +107,7 @@ def test_one_thing_that_is_wrong_is_one_refusal() -> None:
 def test_the_word_of_the_operator_lets_it_go_on() -> None:
     for sentence, more in {
         "failover.loss_too_big": {"accept_data_loss": "accept_data_loss"},
+        "failover.loss_of_snapshot": {"accept_data_loss": "accept_data_loss"},
         "failover.flap": {"acknowledge_flap": True},
         "failover.sees": {"primary_dead": "tutor1"},
         "failover.corrupt": {"timestamp": "2026-11-23T01:00:00Z"},
@@ -146,18 +148,21 @@ def test_an_emergency_with_a_primary_that_answers_is_planned() -> None:
 
 def test_what_is_wrong_with_the_primary() -> None:
     def of(said: dict[str, dict[str, Any]]) -> tuple[str, list[str]]:
-        return classify(said, "tutor1")
+        return classify(said, "tutor1", "bilingual-tutor.service")
 
     assert of(looks()) == ("healthy", [])
     assert of(emergency()) == ("host_down", [])
     assert of({**looks(), "tutor1": GONE}) == ("partitioned", ["tutor2", "tutor3", "tutor4", "tutor5"])
     assert of(spoil("tutor1", "database", "quick", value="malformed"))[0] == "corrupt"
     assert of(spoil("tutor1", "free_bytes", value=0))[0] == "disk_full"
-    assert of(spoil("tutor1", "fence", "running", value=[]))[0] == "app_down"
-    frozen = looks()
-    for look in frozen.values():
-        look["peers"] = [{"name": "tutor1", "ssh": "ok", "http": "timed out"}]
-    assert of(frozen)[0] == "frozen"
+    sender = ["tutor-ops-replication.service"]
+    for running in ([], sender):
+        assert of(spoil("tutor1", "fence", "running", value=running))[0] == "app_down"
+    for answer in ("timed out", 502):
+        frozen = looks()
+        for look in frozen.values():
+            look["peers"] = [{"name": "tutor1", "ssh": "ok", "http": answer}]
+        assert of(frozen)[0] == "frozen"
     sentences = {check.message for check in judge(HOSTS, request(), frozen).checks}
     assert "failover.class.frozen" in sentences
 

@@ -340,6 +340,10 @@ AREA = Area(
             "lost; an application that wrote nothing loses nothing",
             "{target} 上最新变更距今 {seconds:.0f} 秒：应不超过 {limit:g} 秒。其间写入的数据会丢失；若应用没有写入则不丢",
         ),
+        "failover.loss_of_snapshot": Text(
+            "{target} gets snapshots only: what was written since the newest one would be lost, expected this to be accepted",
+            "{target} 仅接收快照：最新快照之后写入的数据会丢失，须明确接受",
+        ),
         "failover.clock_off": Text(
             "the clock of {item} is {seconds:+.0f} s off that of the controller",
             "{item} 的时钟与控制机相差 {seconds:+.0f} 秒",

@@ -17,6 +17,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import majority, raise_needed
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.area import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
 
 MODES = ("switchover", "failback", "emergency")
@@ -80,6 +81,7 @@ class Request:
     without: Sequence[str] = ()
     quorum: int = 0
     replicated: bool = True
+    service: str = ""
     dry: bool = False
 
     def __post_init__(self) -> None:
@@ -148,8 +150,8 @@ def highest_epoch(looks: Mapping[str, Look]) -> tuple[int, list[str]]:
     return top, sorted({primary for epoch, primary in found if epoch == top})
 
 
-def classify(looks: Mapping[str, Look], primary: str) -> tuple[str, list[str]]:
-    """Say what is wrong with the primary, and who still reaches it."""
+def classify(looks: Mapping[str, Look], primary: str, service: str = "") -> tuple[str, list[str]]:
+    """Say what is wrong with the primary, and who still reaches it; ``service`` is the unit that has to run there."""
     look = looks.get(primary)
     seen = [name for name, one in looks.items() if name != primary and answers(one) for peer in _peers(one, primary)]
     if not answers(look):
@@ -163,10 +165,12 @@ def classify(looks: Mapping[str, Look], primary: str) -> tuple[str, list[str]]:
     free = part(look, "free_bytes")
     if free is not None and free < FULL_BYTES:
         return "disk_full", []
-    if not part(look, "fence", "running"):
+    running = part(look, "fence", "running") or ()
+    if unit_name(service) not in running if service else not running:
         return "app_down", []
     asked = [peer.get("http") for name in seen for peer in _peers(looks[name], primary)]
-    if asked and all(isinstance(answer, str) for answer in asked):
+    # nginx answers for an application that does not: with 502 or 504.
+    if asked and not any(isinstance(answer, int) and answer < 500 for answer in asked):
         return "frozen", []
     return "healthy", []
 
@@ -193,7 +197,7 @@ class _Judge:
         self.epoch, self.owners = highest_epoch(self.looks)
         self.old = self.owners[0] if len(self.owners) == 1 else ""
         self.target = request.target
-        self.condition, self.seen_by = classify(self.looks, self.old) if self.old else ("unknown", [])
+        self.condition, self.seen_by = classify(self.looks, self.old, request.service) if self.old else ("unknown", [])
 
     def run(self) -> Judgement:
         if self.target not in self.hosts.application:
@@ -208,7 +212,7 @@ class _Judge:
         if way == "emergency" and self.request.mode != "emergency":
             return self._told("none", list(self._reachable()))
         rules = [self._confirmed, self._reachable, self._locks, self._quorum, self._grants, self._guards, self._flap]
-        rules += [self._room, self._proxies, self._replica, self._clocks]
+        rules += [self._room, self._proxies, self._replica, self._snapshots, self._clocks]
         rules += [self._database, self._same, self._lag, self._backup] if way == "planned" else [self._dead, self._loss]
         found = [check for rule in rules for check in rule()]
         return self._told(way, [*self._classified(), *found])
@@ -414,6 +418,11 @@ class _Judge:
             )
         elif not replica.get("chain_unbroken"):
             yield self._no("failover.replica", "replica_gap", item=self.target)
+
+    def _snapshots(self) -> Iterator[Check]:
+        """Without a replica of every change even a planned switch loses what came after the newest snapshot."""
+        if not self.request.replicated and self.request.accept_data_loss != ACCEPT_LOSS:
+            yield self._no("failover.loss", "loss_of_snapshot")
 
     def _clocks(self) -> Iterator[Check]:
         for name in self.hosts.all:
