@@ -245,7 +245,8 @@ def _findings(
             closed.append({**one, "closed": drill.at[:10]})
         else:
             seen = _kept(check) if check is not None and one["key"] in bad else one["check"]
-            kept.append({**one, "check": seen, "overdue": one["due"] < drill.at[:10], "new": False})
+            owner = one.get("owner") or drill.owner
+            kept.append({**one, "check": seen, "owner": owner, "overdue": one["due"] < drill.at[:10], "new": False})
     known = {one["key"] for one in kept}
     due = (drill.day + timedelta(days=drill.due_days)).isoformat()
     fresh = [

@@ -206,3 +206,11 @@ def test_the_live_system_before_and_after(before: dict[str, Any], after: dict[st
     found = list(judge_steady(say, {"tutor1": before}, {"tutor1": after}))
     assert [int(one.status) for one in found] == states
     assert is_red(before) == (states[0] != 0)
+
+
+def test_a_finding_of_nobody_gets_the_owner_who_is_named_later() -> None:
+    first = judged(rehearsal(), checks=(check(Status.CRITICAL, "a"),), owner="")
+    assert first["findings"][0]["owner"] == ""
+    second = judged(rehearsal(), past=(first,), owner="Li Wei")
+    assert second["findings"][0]["owner"] == "Li Wei"
+    assert judged(rehearsal(), past=(second,), owner="Zhao Min")["findings"][0]["owner"] == "Li Wei", "and keeps it"
