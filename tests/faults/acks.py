@@ -44,26 +44,26 @@ class Ack:
 
 
 class History:
-    """All writes of a campaign; the writers add to it side by side."""
+    """All writes of a campaign by run; the writers add to it side by side."""
 
     def __init__(self) -> None:
-        self._acks: list[Ack] = []
+        self._runs: dict[str, list[Ack]] = {}
         self._lock = threading.Lock()
 
     def add(self, ack: Ack) -> None:
         """Note how a write ended."""
         with self._lock:
-            self._acks.append(ack)
+            self._runs.setdefault(ack.run, []).append(ack)
 
     def of(self, run: str) -> list[Ack]:
         """Return the writes of a run in the order in which they ended."""
         with self._lock:
-            return [ack for ack in self._acks if ack.run == run]
+            return list(self._runs.get(run, ()))
 
     def all(self) -> list[Ack]:
         """Return the writes of all runs."""
         with self._lock:
-            return list(self._acks)
+            return [ack for acks in self._runs.values() for ack in acks]
 
 
 def save(path: Path, acks: Iterable[Ack]) -> None:

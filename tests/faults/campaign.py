@@ -55,12 +55,46 @@ class Campaign:
 
     def __init__(self, site: FailoverSite, directory: Path, seed: int, count: int, pause: float) -> None:
         self.site, self.directory, self.seed = site, directory, seed
-        clients = writers.outside(site.proxy, count, pause)
-        for name in APPLICATION:
-            clients += writers.inside(name, writers.netns(site.hosts[name].machine), pause)
-        self.fleet = writers.Fleet(clients)
+        self._clients = (count, pause)
+        self.history = acks.History()
+        self.fleet = self._fleet()
         self.results: list[dict[str, Any]] = []
         self.missing: set[str] = set()
+        self.since = 0  # the results that belong to the site as it is
+
+    def _fleet(self) -> writers.Fleet:
+        count, pause = self._clients
+        clients = writers.outside(self.site.proxy, count, pause)
+        for name in APPLICATION:
+            clients += writers.inside(name, writers.netns(self.site.hosts[name].machine), pause)
+        return writers.Fleet(clients, self.history)
+
+    def start(self) -> None:
+        """Boot the site and let the writers go; again after a run that left it as no other can begin."""
+        began = time.monotonic()
+        self.since = len(self.results)
+        runs = self.site.state / "failover"
+        if runs.exists():  # of hosts that are no more; a run that is open would be gone on with
+            runs.rename(self.directory / f"failover-{self.since}")
+        self.site.up()
+        self.site.wait_serving(self.site.primary())
+        self.fleet = self._fleet()
+        self.fleet.start(f"b{self.since}")
+        say(f"five hosts are up and laid out after {time.monotonic() - began:.0f} s; {self.site.primary()} serves")
+
+    def stop(self) -> None:
+        """Let the writers end."""
+        self.fleet.stop()
+
+    def whole(self) -> bool:
+        """Tell whether another run can begin."""
+        bench = cases.Bench(self.site, self.fleet, f"w{len(self.results)}", random.Random(0), self.directory)
+        try:
+            bench.begin()
+            lab.wait_for("a standby", bench.protected, cases.SERVE_SECONDS)
+        except (LabError, AssertionError):
+            return False
+        return True
 
     def run(self, number: int, kind: str) -> dict[str, Any]:
         """Do one run and judge it."""
@@ -79,6 +113,9 @@ class Campaign:
         self.keep(name, result)
         self.results.append(result)
         say(describe(result))
+        if bad(result) and not self.whole():
+            self.stop()
+            self.start()
         return result
 
     def keep(self, name: str, result: dict[str, Any]) -> None:
@@ -96,9 +133,10 @@ class Campaign:
     def settled(self) -> None:
         """After all runs: every write that was ever promised is there, but those that were accounted for."""
         told = writers.marks(self.site.proxy, "r")
-        names = {result["run"] for result in self.results if result["outcome"] != "broken"}
+        names = {result["run"] for result in self.results[self.since :] if result["outcome"] != "broken"}
         promised = [ack for ack in self.fleet.history.all() if ack.run in names and ack.outcome == acks.OK]
-        gone = [ack for ack in promised if ack.id not in set(told[2]) and ack.id not in self.missing]
+        known = self.missing.union(told[2])
+        gone = [ack for ack in promised if ack.id not in known]
         integrity = self.site.sh(self.site.primary(), f"sqlite3 {DATABASE} 'PRAGMA integrity_check'")
         outcome = "done" if integrity == "ok" else "corrupt"
         result = {
@@ -212,15 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             ours = stack.enter_context(lab.Lab.reserved(NETS))
-            began = time.monotonic()
             site = FailoverSite(ours, directory)
-            site.up()
-            site.wait_serving(site.primary())
-            say(f"five hosts are up and laid out after {time.monotonic() - began:.0f} s; {site.primary()} serves")
             campaign = Campaign(site, directory, seed, options.clients, options.pause)
             results = campaign.results
-            campaign.fleet.start("r0")
-            stack.callback(campaign.fleet.stop)
+            campaign.start()
+            stack.callback(campaign.stop)
             kinds = schedule(options.kind, options.n + options.first - 1, seed)
             for number, kind in enumerate(kinds[options.first - 1 :], options.first):
                 campaign.run(number, kind)

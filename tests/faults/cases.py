@@ -92,14 +92,27 @@ class Bench:
     def judge(self, account: Account | None = None) -> Verdict:
         """End, and compare what was promised with what is there."""
         self.end()
-        node, epoch, there = writers.marks(self.site.proxy, f"{self.name}-")
         record = self.site.epoch()
+        node, epoch, there = self.there(record)
         if (node, epoch) != (record["primary"], record["epoch"]):
             self.problems.append(f"{node} answers in epoch {epoch}: expected {record['primary']} in {record['epoch']}")
         verdict = checker.check(self.acks(), there, account)
         if verdict.gap is not None and verdict.gap > LONGEST_DOWN:
             self.problems.append(f"nobody served for {verdict.gap:.0f} s")
         return verdict
+
+    def there(self, record: Mapping[str, Any]) -> tuple[str, int, list[str]]:
+        """Return who serves users in which epoch with which marks; where nobody does, what lies on the primary's disk."""
+        end = time.monotonic() + writers.PATIENCE
+        while True:
+            try:
+                return writers.marks(self.site.proxy, f"{self.name}-")
+            except (OSError, ValueError) as exc:
+                if time.monotonic() > end:
+                    self.problems.append(f"the proxy serves nobody: {exc}")
+                    found = marks_on_disk(self.site, str(record["primary"]), f"{self.name}-")
+                    return str(record["primary"]), int(record["epoch"]), found
+                time.sleep(0.2)
 
     def outcome(self, attempt: Attempt) -> str:
         """Return how a failover ended, in the words of its record."""
@@ -128,7 +141,7 @@ class Bench:
         lab.wait_for(f"{standby} is the standby of {primary}", self.protected, SERVE_SECONDS)
 
     def protected(self) -> bool:
-        """Tell whether the standby is fenced and receives the replica of the epoch in force."""
+        """Tell whether the standby knows the epoch in force, is fenced and receives its replica."""
         standby = self.site.standby()
         epoch = int(self.site.epoch()["epoch"])
         ltx = self.site.hosts[standby].root / f"srv/tutor-ops-replica/data/epoch-{epoch:04d}/ltx/0"
@@ -136,7 +149,8 @@ class Bench:
             newest = max((path.stat().st_mtime for path in ltx.glob("*.ltx")), default=0.0)
         except OSError:
             return False
-        return self.site.fenced(standby) and time.time() - newest < 5
+        known = int(self.site.record(standby)["epoch"]) == epoch
+        return known and self.site.fenced(standby) and time.time() - newest < 5
 
     def fields(self, verdict: Verdict, attempt: Attempt, **more: Any) -> dict[str, Any]:
         """Return a result."""
@@ -159,7 +173,7 @@ class Bench:
             self.problems.append(f"ended as {outcome}: expected {' or '.join(wanted)}")
 
 
-def marks_on_disk(site: FailoverSite, name: str, prefix: str) -> set[str]:
+def marks_on_disk(site: FailoverSite, name: str, prefix: str) -> list[str]:
     """Return the marks in the database as it lies on a host's disk; works on a copy, whatever state the host is in."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "copy.db"
@@ -171,7 +185,7 @@ def marks_on_disk(site: FailoverSite, name: str, prefix: str) -> set[str]:
                 "SELECT title FROM content WHERE content_type = 'mark' AND substr(title, 1, ?) = ?",
                 (len(prefix), prefix),
             ).fetchall()
-    return {title for (title,) in rows}
+    return [title for (title,) in rows]
 
 
 class Planned:
@@ -292,7 +306,7 @@ class Unreachable(Planned):
         rto = since(checker.first_ok(bench.acks(), epoch), fault)
         self.returned(old)
         replicated = newest_at(attempt.result())
-        kept = marks_on_disk(site, old, f"{bench.name}-")
+        kept = set(marks_on_disk(site, old, f"{bench.name}-"))
         account = Account(old, epoch, fault, None if replicated is None else replicated - wall, kept)
         verdict = bench.judge(account)
         seconds, before, after = checker.true_rpo(verdict, account)

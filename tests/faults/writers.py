@@ -57,8 +57,8 @@ class Client:
 class Fleet:
     """All clients. They run from ``start`` to ``stop``; what they write belongs to the run that was named last."""
 
-    def __init__(self, clients: Sequence[Client]) -> None:
-        self.history = History()
+    def __init__(self, clients: Sequence[Client], history: History | None = None) -> None:
+        self.history = history or History()
         self._clients = clients
         self._run = ""
         self._over = threading.Event()
