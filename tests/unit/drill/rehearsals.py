@@ -14,6 +14,8 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.run import rehearse
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 
+# For the application, which finds /tmp empty: one whose files are nowhere below it, wherever the tests are run from.
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else os.path.realpath(sys.executable)
 # Serves the database at DB_PATH, which it makes anew when it is missing, as the real application does. It writes a log and
 # tells what it can reach: the addresses given as REACH.
 APPLICATION = """
@@ -102,7 +104,7 @@ class Site:
             **DEFAULTS,
             "path": str(self.live),
             "scratch": str(self.scratch),
-            "command": [sys.executable, str(self.live.parent / "code.py")],
+            "command": [PYTHON, str(self.live.parent / "code.py")],
             "environment": environment,
             "writable": [str(self.logs)],
             **more,

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from bad_backups import emptied, fill, make_snapshot
-from rehearsals import Site
+from rehearsals import PYTHON, Site
 
 PEOPLE = [{"name": "Li Wei", "role": "system_administrator", "phone": "+86-571-5550-0001"}]
 
@@ -22,7 +21,7 @@ def rehearse(run_module: Any, site: Site, snapshot: Path, **more: Any) -> dict[s
         "snapshot": str(snapshot),
         "path": str(site.live),
         "scratch": str(site.scratch),
-        "command": [sys.executable, str(site.live.parent / "code.py")],
+        "command": [PYTHON, str(site.live.parent / "code.py")],
         "environment": {"DB_PATH": str(site.live), "LOG": str(site.logs / "app.log")},
         "writable": [str(site.logs)],
     }

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from bad_backups import emptied, fill, make_snapshot
-from rehearsals import Site
+from rehearsals import PYTHON, Site
 
 ROOT = Path(__file__).resolve().parents[3]
 Play = Callable[..., tuple[int, str, list[dict[str, Any]]]]
@@ -71,7 +71,7 @@ def play(site: Site, tmp_path: Path) -> Play:
         "tutor_logs_dir": str(site.logs),
         "tutor_backup_dir": str(tmp_path / "backups"),
         "dr_drill_scratch": str(site.scratch),
-        "dr_drill_command": [sys.executable, str(site.live.parent / "code.py")],
+        "dr_drill_command": [PYTHON, str(site.live.parent / "code.py")],
         "dr_drill_environment": {"DB_PATH": str(site.live), "LOG": str(site.logs / "app.log")},
         "ops_contacts": {
             "people": [{"name": "Li Wei", "role": role, "phone": "+86-571-5550-0001"} for role in ("a", "b")],
@@ -105,7 +105,11 @@ def test_one_host_without_a_standby(play: Play, site: Site) -> None:
     assert status == 0 and [one["verdict"] for one in records] == ["passed"], records
     assert [one["source"] for one in records[0]["restores"]] == ["snapshot"] and records[0]["restores"][0]["rto_s"] > 0
     # Nobody said where the page is, which runbook, and how to page: findings, and no reason to fail.
-    assert {one["check"]["id"] for one in records[0]["findings"]} == {"drill.maintenance", "drill.runbook", "drill.notified"}
+    assert {one["check"]["id"] for one in records[0]["findings"]} == {
+        "drill.maintenance",
+        "drill.runbook",
+        "drill.notified",
+    }
     emptied(next((site.directory / "backups").glob("learning_2*.db")))
     status, text, records = play()
     assert status == 2 and [one["verdict"] for one in records] == ["passed", "failed"]
