@@ -187,6 +187,22 @@ def test_what_a_run_of_root_makes_is_the_owners(pair: Pair) -> None:
     assert folder.is_dir() and pair.primary.foreign() == []
 
 
+def test_damage_that_was_replicated_is_not_promoted(bare: Pair) -> None:
+    """An index that has lost its rows, on the primary already: the content is the same, and it is refused all the same."""
+    bare.primary.make()
+    with closing(sqlite3.connect(bare.primary.path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = 'CREATE INDEX by_user ON answers (text)' WHERE name = 'by_user'"
+        )
+    bare.replicate()
+    handed_on = bare.quiesced()
+    bare.standby.fence()
+    refused = call("ops_promote", **bare.standby.promoting("placed", **handed_on))
+    assert refused["failed"] and not refused["changed"] and bare.standby.names() == set()
+    assert "is damaged" in refused["msg"] and "(timestamp)" in refused["msg"]
+
+
 # ---------------------------------------------------------------- backups instead of a replica
 
 

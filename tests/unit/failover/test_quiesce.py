@@ -59,8 +59,10 @@ def test_somebody_who_has_it_open_is_named(database: str) -> None:
     command = [sys.executable, "-c", code, database]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline()
+        waiting = os.stat(f"{database}-wal").st_size
         with pytest.raises(OpsError, match=f"is open in {holder.pid} "):
             settle(database, Deadline(30))
+        assert os.stat(f"{database}-wal").st_size == waiting, "it was not touched"
 
 
 def test_a_damaged_database_is_an_error_that_says_what_to_do(database: str) -> None:
