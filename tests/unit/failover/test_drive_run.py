@@ -65,7 +65,7 @@ def options(**request: Any) -> dict[str, Any]:
         "service": "app.service",
         "health_url": "http://x",
     }
-    settings.update(health_seconds=0.001, protect_seconds=0.001)
+    settings.update(health_seconds=0.0, protect_seconds=0.001)
     return {"hosts": vars(HOSTS), "request": asked, "settings": settings}
 
 
@@ -100,6 +100,9 @@ def drive(directory: str, world: World) -> dict[str, Any]:
         path = controller.decide(where)["path"]
     if path in ("rollback", "turn"):
         through(("undo",) if path == "rollback" else TURN)
+        path = controller.decide(where)["path"]
+    if path == "forward":
+        through(STEPS)
         controller.decide(where)
     through(("unlock",))
     return controller.close(where)
@@ -189,13 +192,37 @@ def test_a_new_primary_that_cannot_serve_and_took_no_write_gives_the_service_bac
 
 
 def test_a_new_primary_that_took_writes_is_never_given_up(tmp_path: Path) -> None:
+    """Its health fails, it is ended, and holds rows that the old one has not: it is granted again and keeps the service."""
     world, judged = World(), begin(tmp_path)
-    world.broken["tutor2", "ops_fence"] = 2
+    world.broken["tutor2", "uri"] = 1
     world.digest = {"schema": "aa", "tables": {"marks": [1, "x"]}}
     result = drive(judged["directory"], world)
-    assert result["outcome"] == "needs_human" and "It took writes" in result["msg"]
+    assert (result["outcome"], result["epoch"]) == ("done", 8)
     assert not [told for _host, told in world.told("ops_epoch") if told["epoch"] == 9]
+    granted = [host for host, told in world.told("ops_fence") if told["start"] == ["app.service"]]
+    assert granted == ["tutor2", "tutor2"], "after it was ended it is granted again"
+    assert world.told("ops_traffic")
+
+
+def test_a_new_primary_that_comes_back_with_writes_is_gone_on_with(tmp_path: Path) -> None:
+    """Power was cut after the grant had taken effect: whatever was decided without it is decided anew."""
+    world, judged = World(), begin(tmp_path)
+    world.digest = {"schema": "aa", "tables": {"marks": [1, "x"]}}
+    world.broken.update({("tutor2", "ops_fence"): 3, ("tutor2", "ops_quiesce"): 1})
+    first = drive(judged["directory"], world)
+    assert first["outcome"] == "needs_human"
+    assert drive(begin(tmp_path)["directory"], world)["outcome"] == "done"
     assert "tutor1" not in [host for host, _told in world.told("ops_fence")]
+
+
+def test_a_new_primary_that_is_lost_before_the_grant_gives_the_service_back_unasked(tmp_path: Path) -> None:
+    """It never was granted anything, so there is nothing to prove; it cannot even be asked."""
+    world, judged = World(), begin(tmp_path)
+    world.broken.update({("tutor2", name): 99 for name in ("ops_epoch", "ops_fence", "ops_quiesce")})
+    result = drive(judged["directory"], world)
+    assert (result["outcome"], result["epoch"]) == ("rolled_back", 9)
+    assert [host for host, _told in world.told("ops_quiesce")] == ["tutor1"]
+    assert [(host, told["epoch"]) for host, told in world.told("ops_fence")] == [("tutor1", 9)]
 
 
 def test_a_way_back_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
     LOCK,
     POINT_OF_NO_RETURN,
+    TURN_EPOCH,
+    TURN_FENCE,
     UNDO,
     UNLOCK,
     Plan,
@@ -21,6 +23,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 RESUME, DECIDE = "resume", "decide"
 # Once chosen, nothing but taking back goes on.
 BACK = ("rollback", "rolled_back", "turn", "turned", "abandoned")
+TURN = ("turn", "turned")
+# What a new primary that was ended again has to do again.
+SERVING = ("grant", "probe", "switch", "reprotect", "protected")
 OVER = ("done", "degraded", "refused", "rolled_back", "turned", "abandoned")
 # What is tried again by the same run after the point of no return, before a person is called.
 FORWARD_TRIES = 1
@@ -52,7 +57,8 @@ def current(entries: Sequence[Entry]) -> list[Entry]:
     right by hand meanwhile: each step may be repeated. After it what was done is done.
     """
     if passed(entries):
-        return list(entries)
+        ended = max((n for n, e in enumerate(entries) if (e.step, e.phase) == (TURN_FENCE, "begin")), default=-1)
+        return [entry for number, entry in enumerate(entries) if number > ended or entry.step not in SERVING]
     begin = max((number for number, entry in enumerate(entries) if entry.step == RESUME), default=-1)
     return list(entries[begin + 1 :])
 
@@ -86,10 +92,17 @@ def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> boo
         way = plan.turn if path == "turn" else ()
     else:
         way = () if path in BACK else plan.steps
-    if not way or host in good(step, counted):
+    if not way or host in good(step, counted) or (name == TURN_FENCE and _done(step, entries)):
         return False
     before = way[: [one.name for one in way].index(name)]
-    return all(one.soft or complete(one, counted) for one in before)
+    return all(one.soft or _done(one, entries) for one in before)
+
+
+def _done(step: Step, entries: Sequence[Entry]) -> bool:
+    """Tell whether a step is done, or needs not be: who was never granted anything has taken no write."""
+    if step.name == TURN_FENCE and first(entries, "grant", "begin") is None:
+        return True
+    return complete(step, current(entries))
 
 
 def touched(entries: Sequence[Entry]) -> set[str]:
@@ -98,10 +111,20 @@ def touched(entries: Sequence[Entry]) -> set[str]:
 
 
 def way_chosen(entries: Sequence[Entry]) -> Entry | None:
-    """Return the decision that holds: the newest, but what is being taken back is never gone on with."""
-    notes = [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
-    back = [entry for entry in notes if entry.data.get("path") in BACK]
-    return next(reversed(back or notes), None)
+    """Return the decision that holds: the newest of this call, but what is being taken back is never gone on with.
+
+    A way back from beyond the epoch binds once its own epoch was begun; before that the next call begins by going forward.
+    """
+    binding = [entry for entry in _notes(entries) if entry.data.get("path") in BACK and not _void(entry, entries)]
+    return next(reversed(binding or _notes(_since_resume(entries))), None)
+
+
+def _notes(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
+
+
+def _void(note: Entry, entries: Sequence[Entry]) -> bool:
+    return note.data.get("path") in TURN and first(entries, TURN_EPOCH, "begin") is None
 
 
 def _after(entries: Sequence[Entry], entry: Entry | None) -> list[Entry]:
@@ -130,34 +153,26 @@ def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
     host, error = _why([hard], counted)
     if not passed(entries):
         return Decision("rollback" if touched(entries) else "refused", hard.name, host, error)
-    tries = [
-        entry
-        for entry in _since_resume(entries)
-        if entry.step == DECIDE and entry.phase == "note" and entry.data.get("path") == "forward"
-    ]
+    tried = [entry.data.get("path") for entry in _notes(_since_resume(entries))]
     # The application's health was asked for again and again already.
-    if len(tries) < FORWARD_TRIES and hard.name != "probe":
+    if tried.count("forward") < FORWARD_TRIES and hard.name != "probe":
         return Decision("forward", hard.name, host, error)
     # Nobody was led to the new primary yet: if it can be proved that it took no write, the old one may have the service back.
-    unserved = first(entries, "switch", "begin") is None and complete_named(plan, POINT_OF_NO_RETURN, entries)
-    return Decision("turn" if plan.turn and unserved else "human", hard.name, host, error)
-
-
-def complete_named(plan: Plan, name: str, entries: Sequence[Entry]) -> bool:
-    """Tell whether the step of this name is done."""
-    step = plan.step(name)
-    return step is not None and complete(step, entries)
+    unserved = first(entries, "switch", "begin") is None
+    return Decision("turn" if plan.turn and unserved and "turn" not in tried else "human", hard.name, host, error)
 
 
 def _turned(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decision:
     told = {name: str(chosen.data.get(name, "")) for name in ("step", "host", "error")}
-    hard = next((step for step in plan.turn if not complete(step, entries)), None)
+    hard = next((step for step in plan.turn if not _done(step, entries)), None)
     if hard is None:
         return Decision("turned", left=("protected",), **told)
-    begun = [entry for entry in _since_resume(_after(entries, _begun_back(entries))) if entry.phase == "begin"]
+    begun = [entry for entry in _since_resume(_after(entries, chosen)) if entry.phase == "begin"]
     if not any(entry.step in [step.name for step in plan.turn] for entry in begun):
         return Decision("turn", **told)
-    return Decision("human", hard.name, *_why([hard], entries))
+    # The new primary took writes, or cannot be asked: it keeps the service, if it can be brought to serve.
+    path = "forward" if hard.name == TURN_FENCE else "human"
+    return Decision(path, hard.name, *_why([hard], entries))
 
 
 def _since_resume(entries: Sequence[Entry]) -> list[Entry]:
@@ -179,8 +194,9 @@ def _rolled_back(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decisio
 
 
 def _begun_back(entries: Sequence[Entry]) -> Entry | None:
-    notes = [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
-    return next((entry for entry in notes if entry.data.get("path") in BACK), None)
+    """Return the first decision that holds to take back."""
+    found = (e for e in _notes(entries) if e.data.get("path") in BACK and not _void(e, entries))
+    return next(found, None)
 
 
 def _why(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[str, str]:
