@@ -143,7 +143,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
 @pytest.fixture(scope="module")
 def switch(plain: Switch) -> Switch:
     """A site that can fail over; who serves, the tests before have decided."""
-    plain.site.lay_out()
+    plain.site.lay_out(seconds=840.0)
     return plain
 
 
