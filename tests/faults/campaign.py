@@ -18,6 +18,7 @@ import argparse
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
 import traceback
@@ -262,9 +263,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 campaign.settled()
             for number, name in enumerate(chosen, 1):
                 bench = cases.Bench(site, campaign.fleet, f"c{number}", random.Random(f"{seed}:c{number}"), directory)
-                flagged[name] = controls.run(name, bench)
+                flagged[name] = controls.run(name, bench, last=number == len(chosen))
                 say(f"control {name}: {flagged[name]}")
-    except (LabError, AssertionError, OSError) as exc:
+    except (LabError, AssertionError, OSError, subprocess.SubprocessError) as exc:
         print(f"faults: {exc}", file=sys.stderr)
         results.append({"run": "site", "kind": "site", "outcome": "broken", "problems": [str(exc)[:200]], "seconds": 0})
     return close(results, flagged, directory)

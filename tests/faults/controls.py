@@ -111,7 +111,7 @@ def final_copy_broken(bench: Bench, broken: ExitStack) -> str:
 
 
 CONTROLS: dict[str, Control] = {
-    one.__name__: one for one in (fence_off, lease_wait_zero, sync_skipped, final_copy_broken)
+    one.__name__: one for one in (final_copy_broken, sync_skipped, lease_wait_zero, fence_off)
 }
 
 
@@ -125,12 +125,15 @@ def choose(words: str) -> list[str]:
     return words.split(",")
 
 
-def run(name: str, bench: Bench) -> str:
-    """Run one; return what the checker said, beginning with ``flagged`` when it did. The site is put right again."""
+def run(name: str, bench: Bench, *, last: bool) -> str:
+    """Run one; return what the checker said, beginning with ``flagged`` when it did. Put the site right unless it is the last."""
     try:
         with ExitStack() as broken:
             told = CONTROLS[name](bench, broken)
-        bench.reprotect()
+            if last:
+                broken.pop_all()
+        if not last:
+            bench.reprotect(salvage=True)
     except Exception as exc:  # noqa: BLE001 - a control that broke has flagged nothing
         return f"not flagged: {type(exc).__name__}: {exc}"
     return told
