@@ -91,6 +91,12 @@ def test_a_restore_is_for_one_host_that_is_there(play, words, said):
     assert said in text and "Plan the restore" not in text
 
 
+def test_a_salvage_needs_both_hosts(play):
+    status, text = play("salvage", "-e", "salvage_confirm=alpha")
+    assert status == 2
+    assert "Expected one in tutor_primary and one in" in text and "组中应各有一台" in text and "Write down" not in text
+
+
 def test_a_restore_asks_for_the_snapshot(play):
     status, text = play("restore", "-e", "ops_confirm=alpha")
     assert status == 2
