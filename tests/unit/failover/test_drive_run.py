@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from drive_hosts import HOSTS, looks
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import plan as planning
@@ -105,7 +107,11 @@ def drive(directory: str, world: World) -> dict[str, Any]:
         through(STEPS)
         controller.decide(where)
     through(("unlock",))
-    return controller.close(where)
+    result = controller.close(where)
+    for check in map(Check.from_dict, result["checks"]):
+        told = [summary(check, locale) for locale in ("en", "zh")]
+        assert not any("{" in text for text in told), told
+    return result
 
 
 def names(world: World) -> list[str]:

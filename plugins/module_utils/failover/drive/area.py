@@ -382,8 +382,13 @@ AREA = Area(
             "{target} 已接管（epoch {epoch}）：中断 {gap:.1f} 秒，RPO 不超过 {rpo:.1f} 秒；待完成：{left}",
         ),
         "failover.outcome.needs_human": Text(
-            "step {step} failed ({error}): a person has to decide. {next}",
-            "步骤 {step} 失败（{error}），需人工处理。{next}",
+            "step {step} failed ({error}), and could not be taken back: a person has to decide. Epoch {epoch} is still {old}'s",
+            "步骤 {step} 失败（{error}）且未能自动撤销，需人工处理。epoch {epoch} 仍归 {old}",
+        ),
+        "failover.outcome.only_forward": Text(
+            "step {step} failed ({error}): a person has to decide. The epoch is {epoch}: {old} must not be granted the one "
+            "before",
+            "步骤 {step} 失败（{error}），需人工处理。epoch 已为 {epoch}：不得再以旧 epoch 向 {old} 授权",
         ),
         "failover.outcome.abandoned": Text("run {run_id} was given up by hand", "运行 {run_id} 已人工终止"),
         "failover.unprotected": Text("{item} receives nothing yet: {error}", "{item} 尚未接收复制数据：{error}"),

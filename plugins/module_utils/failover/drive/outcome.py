@@ -130,28 +130,24 @@ def _epoch(plan: Plan, entries: Sequence[Entry]) -> int:
 
 
 def _outcome(result: Mapping[str, Any], decision: Decision) -> Check:
-    called_off = (result["outcome"], result["way"]) == ("rolled_back", "emergency")
+    sentence = result["outcome"]
+    if (sentence, result["way"]) == ("rolled_back", "emergency"):
+        sentence = "called_off"
+    elif sentence == "needs_human" and _passed(result):
+        sentence = "only_forward"
     words = {key: result[key] for key in ("old", "target", "epoch", "run_id", "journal")}
     return AREA.reporter(source="controller").find(
         "failover.refused" if result["outcome"] == "refused" else "failover.outcome",
         STATUS.get(result["outcome"], Status.OK),
-        f"failover.outcome.{'called_off' if called_off else result['outcome']}",
+        f"failover.outcome.{sentence}",
         step=decision.step,
         error=decision.error[:300],
         gap=result["gap_s"] or 0.0,
         rpo=result["rpo_s"] or 0.0,
         left=", ".join(decision.left),
         why=decision.error[:300],
-        next=NEXT["forward" if _passed(result) else "back"],
         **words,
     )
-
-
-# Which side of the point of no return a person stands on.
-NEXT = {
-    "forward": "The epoch belongs to the target: only forward. / epoch 已归目标主机：只能继续向前",
-    "back": "The epoch is still the old primary's. / epoch 仍归旧主机",
-}
 
 
 def _passed(result: Mapping[str, Any]) -> bool:
