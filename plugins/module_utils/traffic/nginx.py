@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import run
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import CommandTimeout, run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
 
@@ -155,7 +155,10 @@ class Site:
 
     def test(self) -> str:
         """Return what `nginx -t` complains about, empty when it accepts the configuration."""
-        output = run(["nginx", "-t", "-q", "-c", str(self.config)], TEST_SECONDS)
+        try:
+            output = run(["nginx", "-t", "-q", "-c", str(self.config)], TEST_SECONDS)
+        except CommandTimeout as exc:
+            return str(exc)  # it looks up the names in its files, and a resolver may hang
         if output.rc == 0:
             return ""
         # The last line only says that it failed; the one with [emerg] says why.
