@@ -427,6 +427,18 @@ def test_an_abandoned_run_gives_its_locks_back_and_does_nothing_else(tmp_path: P
     assert not begin(tmp_path, run_id="run-2")["resumed"]
 
 
+def test_without_proxies_the_old_primary_shows_the_page(tmp_path: Path) -> None:
+    told = options()
+    told["hosts"] = {**told["hosts"], "proxies": [], "witnesses": ["tutor3", "tutor4", "tutor5"]}
+    judged = controller.open_run(tmp_path, told, results(looks()), os.getpid(), dry=False)
+    world = World()
+    assert drive(judged["directory"], world)["outcome"] == "done"
+    assert {host: told["state"] for host, told in world.told("ops_traffic")} == {
+        "tutor2": "serving",
+        "tutor1": "maintenance",
+    }
+
+
 def test_a_plan_is_the_same_read_back(tmp_path: Path) -> None:
     run = runs.Run(Path(begin(tmp_path)["directory"]))
     assert Plan.from_dict(json.loads(json.dumps(run.plan.as_dict()))) == run.plan

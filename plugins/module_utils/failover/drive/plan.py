@@ -247,11 +247,15 @@ class _Maker:
             # there is no such way, and a new primary that is not well is better than none.
             soft = self.judged.way != "planned"
             steps.append(Step("probe", {self.new: self._health()}, required=[self.new], soft=soft))
-        upstream = {"state": "serving", "upstream": self._address(self.new)}
-        # One proxy that cannot be switched keeps the maintenance page; the others serve.
-        front = self.proxies or [name for name in (self.new, self.old) if name in self.alive]
-        required = [] if self.proxies else [self.new]
-        steps.append(Step("switch", {name: Call("ops_traffic", upstream) for name in front}, required=required, need=1))
+        serving = Call("ops_traffic", {"state": "serving", "upstream": self._address(self.new)})
+        if self.proxies:
+            # One proxy that cannot be switched keeps the maintenance page; the others serve.
+            steps.append(Step("switch", dict.fromkeys(self.proxies, serving), need=1))
+        else:
+            # Users find the host that serves by themselves; the other one shows them the page.
+            calls = {self.new: serving, self.old: Call("ops_traffic", {"state": "maintenance"})}
+            calls = {name: call for name, call in calls.items() if name in self.alive}
+            steps.append(Step("switch", calls, required=list(calls), soft=True))
         return steps
 
     def _reprotect(self) -> Step:
