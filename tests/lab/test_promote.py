@@ -18,13 +18,15 @@ from typing import Any
 
 import lab
 import pytest
-from failover_site import APPLICATION, DATABASE, NAMES, PROXY, REPLICATION, WITNESSES, FailoverSite
+from failover_site import APPLICATION, DATABASE, NAMES, PROXY, REPLICATION, WITNESSES, FailoverSite, cut
 from faults import APP, sh
 from runs import ROOT
 
 NETS = range(73, 75)
 KILLS = int(os.environ.get("PROMOTE_KILLS", "4"))
 PRIMARY, STANDBY = APPLICATION
+# A quarter of that on a machine that does nothing else.
+LAY_OUT_SECONDS = 600.0
 STORAGE = os.path.dirname(DATABASE)
 TREE = "/root/tree"
 PACKAGE = "ansible_collections/bilingual_tutor/ops/plugins/module_utils"
@@ -93,7 +95,9 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steps]:
     with lab.Lab.reserved(NETS) as ours:
         site = FailoverSite(ours, tmp_path_factory.mktemp("promote"))
         try:
-            site.up()
+            site.up(lay_out=False)
+            done = site.play("bilingual_tutor.ops.standby", seconds=LAY_OUT_SECONDS)
+            assert done.returncode == 0, cut(done)
             yield Steps(site)
         except BaseException:
             print(site.tell())

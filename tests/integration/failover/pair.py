@@ -8,6 +8,7 @@ As root the application, and who receives, are users of their own, and a fence r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -134,8 +135,12 @@ class Host:
 
     def foreign(self) -> list[str]:
         """Return what lies beside the database and is not its owner's."""
-        listed = [self.storage, *self.storage.rglob("*")]
-        return [f"{path}: {path.lstat().st_uid}" for path in listed if path.lstat().st_uid != APPLICATION]
+        found = []
+        for path in (self.storage, *self.storage.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # a Litestream that lives makes and removes files
+                if path.lstat().st_uid != APPLICATION:
+                    found.append(f"{path}: {path.lstat().st_uid}")
+        return found
 
     def names(self) -> set[str]:
         return {path.name for path in self.storage.iterdir()}
