@@ -77,3 +77,9 @@ def test_what_ansible_adds_is_not_recorded():
     }
     data = events({"made": result, "cleaned": {"skipped": True}})[1][1]
     assert data.keys() == {*DONE, "what"} - {"checks"}
+
+
+def test_a_host_that_a_run_was_not_about_has_no_record():
+    """A failover is one event, about the host that is to serve; a host at which something was not even tried has one."""
+    assert not events({"made": {"skipped": True}}, steps=STEPS[1:2])
+    assert [kind for kind, _data in events({}, steps=STEPS[1:2])] == ["check.run"]
