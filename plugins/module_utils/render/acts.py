@@ -28,6 +28,7 @@ KINDS = {
     "temp_clean": "maintenance.temp_clean",
     "ops_drill": "drill.run",
     "ops_salvage": "salvage.run",
+    "ops_failover": "failover.run",
 }
 # A page, not a dump: the event in the ledger has them all.
 NAMES = 40
@@ -79,6 +80,8 @@ def _acts(event: Data, words: _Words) -> Iterator[Act]:
     host, title = clean(event["subject"], NAME_CHARS), words(f"act.{event['kind']}")
     good = []
     for data in results(event):
+        if event["kind"] == "failover.run" and ("outcome" not in data or "act" in data):
+            continue  # one step of it, or what was judged before: the end tells of the whole
         if data.get("failed") or data.get("unreachable") or data.get("timedout"):
             what = clean(data.get("what", ""), NAME_CHARS)
             error = f"{what}: {clean(data.get('msg', ''))}"
@@ -278,6 +281,27 @@ class _Words:
         brief = data.get("aside") or (manifest.get("sql") or {}).get("path") or ""
         return Act(host, title, facts, tables, words=[f"{self('fact.lost')}: {_text(total.get('rows'))}", clean(brief)])
 
+    def failover(self, host: str, title: str, data: Data) -> Act:
+        """Who handed over to whom, and what it cost the users."""
+        facts = self.facts(
+            ("outcome", data.get("msg")),
+            ("handed", " > ".join(clean(data.get(name) or "", NAME_CHARS) for name in ("old", "target"))),
+            ("epoch", _text(data.get("epoch"))),
+            ("gap", self.seconds(data.get("gap_s"))),
+            ("rto", self.seconds(data.get("rto_s"))),
+            ("rpo", self.seconds(data.get("rpo_s"))),
+        )
+        rows = [
+            [
+                clean(one.get("step"), NAME_CHARS),
+                self.seconds(one.get("seconds")),
+                clean(", ".join(one.get("hosts") or ())),
+            ]
+            for one in data.get("steps") or ()
+        ]
+        tables = [Table([self(f"fact.{name}") for name in ("step", "seconds", "hosts")], rows)] if rows else []
+        return Act(host, title, facts, tables, words=[clean(data.get("msg") or "")])
+
     def drill(self, host: str, title: str, data: Data) -> Act:
         words = DrillWords(data, self.locale, self.moment)
         tables = [Table(head, rows) for head, rows in words.tables()]
@@ -298,6 +322,7 @@ _MAKERS = {
     "maintenance.temp_clean": _Words.cleaning,
     "drill.run": _Words.drill,
     "salvage.run": _Words.salvage,
+    "failover.run": _Words.failover,
 }
 
 

@@ -68,6 +68,17 @@ EVENTS = {
         "bytes": 1 << 20,
         "snapshot_id": "1f2e3d4c",
     },
+    "failover.run": {
+        "outcome": "done",
+        "msg": "tutor2 serves in epoch 8",
+        "old": "tutor1",
+        "target": "tutor2",
+        "epoch": 8,
+        "gap_s": 4.57,
+        "rto_s": 5.78,
+        "rpo_s": 0.0,
+        "steps": [{"step": "quiesce", "seconds": 1.15, "hosts": {"tutor1": "ok"}, "errors": {}}],
+    },
     "salvage.run": {
         "results": [
             {"what": "ops_fence", "changed": True},
@@ -92,6 +103,7 @@ SHOWN = {
     "restore.run": ["/srv/learning.db.before", "90", "84", "0.004 s", "4.13 s"],
     "maintenance.sqlite": ["vacuum", "41 ms", "4.0 MiB → 3.0 MiB", "300 → 0"],
     "maintenance.temp_clean": ["2.0 KiB", "/tmp/bilingual_1"],
+    "failover.run": ["tutor2 serves in epoch 8", "4.57 s", "5.78 s", "0 s", "quiesce", "1.15 s"],
     "salvage.run": ["ops_fence", "37", "31", "words", "salvage-run1.sql", SHA, "/srv/learning.db.salvaged-run1"],
     "backup.offsite": ["vault", "learning_1.db", "learning_2.db: no manifest", "1f2e3d4c", "1.0 MiB"],
 }
@@ -196,6 +208,15 @@ def test_half_a_result_is_no_reason_to_have_no_report(kind, data):
     assert markdown.render([envelope()], done=[event(kind, data)])
 
 
+def test_of_a_failover_the_end_is_told_and_not_each_step():
+    steps = [
+        {"changed": True, "evidence": ["stopped"]},
+        {"failed": True, "msg": "no room"},
+        {"act": True, "outcome": "x"},
+    ]
+    assert not acts.read([event("failover.run", {"results": steps})], "en", timezone.utc)
+
+
 def test_a_hostile_name_is_harmless():
     data = {"snapshots": [{**SNAPSHOT, "path": EVIL}], "removed": [EVIL]}
     web, text = page([event("backup.run", data)], "en"), markdown.render([envelope()], done=[event("backup.run", data)])
@@ -210,6 +231,7 @@ def test_a_hostile_name_is_harmless():
         ("backup", "", "Backup report", "备份报告"),
         ("verification", "", "Backup verification report", "备份验证报告"),
         ("restore", "", "Restore report", "恢复报告"),
+        ("failover", "", "Failover report", "主备切换报告"),
         ("maintenance", "", "Maintenance report", "维护报告"),
         ("weekly", "thu", "Weekly report, Thursday", "每周检查报告（周四）"),
     ],
