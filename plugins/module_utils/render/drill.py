@@ -155,17 +155,19 @@ class DrillWords:
         return [self("part"), *(self(f"step.{name}") for name in STEPS)], rows
 
     def _switches(self) -> Rows:
-        """Where the time of real switchovers went."""
+        """Where the time of real switchovers went: over and back beside each other."""
+        took: dict[str, dict[str, Any]] = {}
+        for one in self.data.get("steps") or []:
+            if one.get("part") in SWITCHES:
+                took.setdefault(str(one.get("step") or ""), {})[str(one["part"])] = one.get("seconds")
         rows = [
             [
-                self._part(str(one.get("part") or "")),
-                clean(one.get("step") or "", NAME_CHARS),
-                self.seconds(one.get("seconds")),
+                self(f"step.{step}") if known(f"drill.step.{step}") else clean(step, NAME_CHARS),
+                *(self.seconds(seconds.get(part)) for part in SWITCHES),
             ]
-            for one in self.data.get("steps") or []
-            if one.get("part") in SWITCHES
+            for step, seconds in took.items()
         ]
-        return [self(name) for name in ("part", "step", "time")], rows
+        return [self("step"), *(self(part) for part in SWITCHES)], rows
 
     def _part(self, part: str) -> str:
         return self(part) if known(f"drill.{part}") else clean(part, NAME_CHARS)
