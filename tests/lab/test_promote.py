@@ -48,7 +48,7 @@ class Steps:
         self.site, self.marks = site, 0
         self.primary, self.standby = site.hosts[PRIMARY], site.hosts[STANDBY]
 
-    def module(self, host: str, module: str, *words: str, **options: Any) -> dict[str, Any]:
+    def module(self, host: str, module: str, /, *words: str, **options: Any) -> dict[str, Any]:
         """Run one task; return the result of the module."""
         result = self.site.directory / "result.json"
         result.unlink(missing_ok=True)
