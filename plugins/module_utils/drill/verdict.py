@@ -202,10 +202,11 @@ def _reached(
         rto = [one["rto_s"] for one in switchovers if one.get("rto_s") is not None]
         rpo = [one["rpo_s"] for one in switchovers if one.get("rpo_s") is not None]
         return (max(rto) if rto else None), (max(rpo) if rpo else None)
-    for source in ("replica", "snapshot"):
-        for one in rehearsals:
-            if one.get("source") == source and one.get("rto_s") is not None:
-                return one["rto_s"], one.get("rpo_s")
+    # The backup stands in where there is no standby, not where the standby could not be looked at.
+    standby = [one for one in rehearsals if "replica" in (one.get("source"), one.get("name"))]
+    for one in standby or [one for one in rehearsals if one.get("source") == "snapshot"]:
+        if one.get("rto_s") is not None:
+            return one["rto_s"], one.get("rpo_s")
     return None, None
 
 

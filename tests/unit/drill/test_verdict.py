@@ -214,3 +214,11 @@ def test_a_finding_of_nobody_gets_the_owner_who_is_named_later() -> None:
     second = judged(rehearsal(), past=(first,), owner="Li Wei")
     assert second["findings"][0]["owner"] == "Li Wei"
     assert judged(rehearsal(), past=(second,), owner="Zhao Min")["findings"][0]["owner"] == "Li Wei", "and keeps it"
+
+
+@pytest.mark.parametrize(
+    "standby", [rehearsal("replica", check(Status.UNKNOWN)), {"name": "replica", "failed": True, "msg": "gone"}]
+)
+def test_the_age_of_a_backup_is_no_measure_for_a_standby_that_was_not_seen(standby: dict[str, Any]) -> None:
+    record = judged(rehearsal("snapshot", rpo_s=7200.0), standby)
+    assert record["verdict"] == "inconclusive" and record["rto_s"] is None and record["rpo_s"] is None
