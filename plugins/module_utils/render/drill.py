@@ -19,6 +19,8 @@ Data = Mapping[str, Any]
 Rows = tuple[list[str], list[list[str]]]
 # A snapshot is hours old, a replica fractions of a second behind: from here on in larger units.
 LONG_SECONDS = 600.0
+# Fractions of a second differ a thousandfold for no reason.
+MOST_PERCENT = 500
 STEPS = ("restore", "verify", "start", "ask")
 SWITCHES = ("switchover", "failback")
 
@@ -123,7 +125,9 @@ class DrillWords:
         found: Sequence[Data] = self.data.get("trend") or []
         rows = []
         for number, one in enumerate(found):
-            before = found[number - 1] if number else {}
+            # A real switchover and one in scratch take what they take: only the same is compared.
+            alike = [other for other in found[:number] if other.get("level") == one.get("level")]
+            before = alike[-1] if alike else {}
             rows.append(
                 [
                     self.moment(one.get("at")),
@@ -140,7 +144,7 @@ class DrillWords:
         if not isinstance(now, (int, float)) or not isinstance(before, (int, float)) or not before:
             return text
         percent = round(100 * (now - before) / before)
-        return f"{text} ({percent:+d} %)" if percent else text
+        return f"{text} ({percent:+d} %)" if 0 < abs(percent) <= MOST_PERCENT else text
 
     def _steps(self) -> Rows:
         """Where the time of the restores went: a row for each, since all have the same steps."""
