@@ -428,7 +428,7 @@ class Controller(Planned):
         attempt.call()
         outcome = bench.converge(attempt)
         bench.expect(outcome, "done", "degraded", "rolled_back")
-        again = attempt.call()
+        again = attempt.call(failover_run_id=f"{attempt.run_id}-again")
         if outcome == "done" and (again.status or again.changed):
             bench.problems.append(f"once more: exit {again.status}, changed {again.changed}")
         verdict = bench.judge()

@@ -85,7 +85,7 @@ def sync_skipped(bench: Bench, broken: ExitStack) -> str:
 
 
 def final_copy_broken(bench: Bench, broken: ExitStack) -> str:
-    """The last copy of a switchover does nothing and says that it did: the comparison by content must refuse."""
+    """Nothing is sent any more, and the last copy of a switchover says that it was: the comparison must refuse."""
     site, old, new = bench.site, bench.site.primary(), bench.site.standby()
     program = "/usr/local/lib/tutor-ops/litestream"
     broken.callback(site.sh, old, f"mv {program}.real {program}")
@@ -99,8 +99,9 @@ def final_copy_broken(bench: Bench, broken: ExitStack) -> str:
     with ExitStack() as mend:
 
         def unsent(process: object) -> None:
-            if attempt.wait_for(process, "quiesce", "begin"):  # type: ignore[arg-type]
-                FAULTS["sender_stopped"].on(site, old, new, mend)
+            # Not by SIGSTOP: systemd sends SIGCONT with SIGTERM, and Litestream copies the rest when it ends.
+            if attempt.wait_for(process, "lock", "begin"):  # type: ignore[arg-type]
+                FAULTS["no_way_to_the_standby"].on(site, old, new, mend)
 
         attempt.call(unsent)
     outcome = bench.outcome(attempt)
