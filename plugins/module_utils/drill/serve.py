@@ -95,7 +95,8 @@ def _healthy(case: Case, cell: Cell, database: Path, begin: float) -> bool:
     until = case.deadline.sooner(spec["start_seconds"])
     inode = os.stat(database)
     while True:
-        answer = cell.ask(spec["health_url"], "GET", until.sooner(REQUEST_SECONDS))
+        # Not cut off by the last moment: an answer that came too late would be told as none.
+        answer = cell.ask(spec["health_url"], "GET", case.deadline.sooner(REQUEST_SECONDS))
         problem = _problem(answer, {"status": 200, "body": spec["health_body"]})
         used = cell.has_open(inode) if not problem else []
         if used:

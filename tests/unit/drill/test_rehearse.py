@@ -118,7 +118,7 @@ def taken(port: int) -> Any:
 def test_an_application_that_does_not_serve_fails(site: Site, snapshot: str, mode: str, sentence: str) -> None:
     body = "" if mode == "elsewhere" else '"words": [1-9]'
     result = site.rehearse(
-        source="snapshot", snapshot=snapshot, environment={"MODE": mode}, start_seconds=8.0, health_body=body
+        source="snapshot", snapshot=snapshot, environment={"MODE": mode}, start_seconds=4.0, health_body=body
     )
     assert result["verdict"] == "failed" and result["rto_s"] is None and not result["served"]
     assert findings(result)["drill.served"] == (2, sentence)
