@@ -26,8 +26,8 @@ options:
         in C(docs/probes.md).
       - Every kind also takes C(name) (a stable name for the probe's state), C(timeout) (seconds), C(thresholds)
         (a dictionary of check id to C(warn) and C(crit) as Nagios ranges), C(labels) and C(waivers) (findings that are
-        accepted until a day; a list of dictionaries with C(check), C(item), C(until) and C(reason)), and C(serving) (leaves
-        the probe out, and says so, where the host is fenced as the standby of another one).
+        accepted until a day; a list of dictionaries with C(check), C(item), C(until) and C(reason)), and C(serving)
+        (leaves the probe out, and says so, where the host is fenced as the standby of another one).
     type: list
     elements: dict
     required: true

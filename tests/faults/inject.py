@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -274,8 +274,8 @@ REACHABLE = ("app_killed", "app_stopped", "both_killed", "crash_loop", "app_brok
 UNREACHABLE = ("primary_unplugged", "primary_power_cut")
 
 
-def in_a_step(names: Mapping[str, Fault] = FAULTS) -> Iterator[tuple[str, str]]:
+def in_a_step() -> Iterator[tuple[str, str]]:
     """Return each fault with each step in which it can take."""
-    for one in names.values():
+    for one in FAULTS.values():
         for step in one.steps:
             yield one.name, step

@@ -29,7 +29,9 @@ APPLICATION, PROXY = ("tutor1", "tutor2"), "tutor3"
 CLIENTS = 16
 UP_SECONDS = 40.0
 ROLE = "bilingual_tutor.ops.traffic"
-SUM = "cd /etc/nginx && { find . -printf '%p %m %U %l\\n' | sort; find . -type f | sort | xargs sha256sum; } | sha256sum"
+SUM = (
+    "cd /etc/nginx && { find . -printf '%p %m %U %l\\n' | sort; find . -type f | sort | xargs sha256sum; } | sha256sum"
+)
 pytestmark = [
     pytest.mark.skipif(bool(lab.why_not()), reason=lab.why_not() or "a lab can be had"),
     pytest.mark.timeout(600),  # a role takes minutes on a busy machine

@@ -203,11 +203,11 @@ AREA = Area(
         "failover.ok": Text("holds", "符合"),
         "failover.no_target": Text(
             "failover_target is '{seen}': expected one of {expected}",
-            "failover_target 为“{seen}”：应为 {expected} 之一",
+            "failover_target 为「{seen}」：应为 {expected} 之一",
         ),
         "failover.not_confirmed": Text(
             "failover_confirm is '{seen}': expected {target}, the name of the host that is to serve",
-            "failover_confirm 为“{seen}”：应为接管主机名 {target}",
+            "failover_confirm 为「{seen}」：应为接管主机名 {target}",
         ),
         "failover.running": Text(
             "run {run_id} is under way since {since} (process {pid} on this controller): expected no other run",

@@ -249,10 +249,9 @@ def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = 
     plan, entries = run.plan, run.journal.read()
     if way and way != plan.way:
         return None
-    if not deciding.may_begin(plan, entries, name, host):
-        return None
     step = plan.step(name)
-    assert step is not None
+    if step is None or not deciding.may_begin(plan, entries, name, host):
+        return None
     call = step.calls[host]
     run.journal.write(name, "begin", host)
     try:
