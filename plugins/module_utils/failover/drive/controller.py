@@ -9,13 +9,13 @@ Each function is one task of the role. All that lies between two of them is on t
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import command
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
@@ -332,13 +332,11 @@ def _wait(entries: list[Entry], seconds: float) -> dict[str, Any]:
 
 
 def _stonith(argv: list[str]) -> dict[str, Any]:
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=STONITH_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise OpsError(f"{argv[0]}: {exc}: expected it to power the host off and exit 0") from exc
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()[-500:]
-        raise OpsError(f"{argv[0]} ended with {done.returncode} ({said}): expected it to power the host off and exit 0")
+    done = command.run(argv, STONITH_SECONDS)
+    if done.rc != 0:
+        raise OpsError(
+            f"{argv[0]} ended with {done.rc} ({done.complaint}): expected it to power the host off and exit 0"
+        )
     return {"changed": True, "evidence": [f"{argv[0]} exited 0"]}
 
 

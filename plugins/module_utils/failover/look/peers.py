@@ -51,6 +51,6 @@ def answer(peer: Mapping[str, Any], seconds: float) -> int | str | None:
 
 
 def _why(exc: Exception, seconds: float) -> str:
-    if isinstance(exc, TimeoutError):
+    if isinstance(exc, socket.timeout):  # not yet a TimeoutError in Python 3.9
         return f"no answer within {seconds:g} s"
     return str(getattr(exc, "strerror", "") or exc or type(exc).__name__)
