@@ -34,7 +34,7 @@ ROWS = (
     (
         "vocabulary (word, reading, meaning, example_sentence, language, level, category, created_at)",
         1.0,
-        "hex(randomblob(5)), hex(randomblob(6)), hex(randomblob(5)), hex(randomblob(20)), 'english', 'CET-' || (i % 3 + 4), "
+        "hex(randomblob(8)), hex(randomblob(6)), hex(randomblob(5)), hex(randomblob(20)), 'english', 'CET-' || (i % 3 + 4), "
         "'word', datetime(1700000000 + i, 'unixepoch')",
     ),
     (
@@ -102,7 +102,7 @@ def write(path: Path, rate: float) -> None:
         connection.execute("INSERT INTO ledger VALUES (?, ?)", (number, amount))
         connection.execute("UPDATE total SET n = n + 1, amount = amount + ?", (amount,))
         connection.execute(
-            "UPDATE vocabulary SET word = hex(randomblob(5)) WHERE id = ?", (chance.randrange(1, words + 1),)
+            "UPDATE vocabulary SET word = hex(randomblob(8)) WHERE id = ?", (chance.randrange(1, words + 1),)
         )
         if number % 50 == 0:
             connection.execute(
