@@ -116,6 +116,19 @@ def cmdline(pid: int, proc: str = PROC) -> str:
         return ""
 
 
+def named(pid: int, proc: str = PROC) -> str:
+    """Return a process for a sentence: its number and the begin of its command line."""
+    return f"{pid} {cmdline(pid, proc)[:80]}"
+
+
+def boot_id() -> str:
+    """Name this boot; empty where that cannot be told."""
+    try:
+        return read("/proc/sys/kernel/random/boot_id")
+    except OSError:
+        return ""
+
+
 def owner(pid: int, proc: str = PROC) -> int | None:
     """Return the effective user id; the directory keeps it even for processes that may not be dumped."""
     try:

@@ -27,6 +27,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def one_line(text: object, most: int) -> str:
+    """Return a text without its line breaks, the first so many characters of it."""
+    return " ".join(str(text).split())[:most]
+
+
 def listed(names: list[str], most: int = 5) -> str:
     """Join names for a sentence, the first few of them."""
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

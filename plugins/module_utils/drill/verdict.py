@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Reporter
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status, by_severity
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.area import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import one_line
 
 SCHEMA = "ops.drill/1"
 # As many as a year has halves of: enough for a trend, and a table that fits on a screen.
@@ -116,7 +117,7 @@ def switch_of(step: str, closed: Mapping[str, Any], error: str) -> dict[str, Any
         "rto_s": closed.get("rto_s"),
         "rpo_s": closed.get("rpo_s"),
         "steps": steps,
-        "error": " ".join(said.split())[:300],
+        "error": one_line(said, 300),
         # Of a run that never began to act nothing is known but that it did not take place.
         "skipped": outcome in ("", "nothing", "planned", "abandoned") and not steps,
     }

@@ -129,7 +129,7 @@ class Seen:
             "granted_epoch": self.epoch,
             "running": self.running,
             "unguarded": self.unguarded,
-            "holders": [f"{pid} {proc.cmdline(pid)[:80]}" for pid in self.holders],
+            "holders": [proc.named(pid) for pid in self.holders],
             "open_paths": list(self.open_paths),
         }
 
@@ -369,13 +369,13 @@ class Fencing:
             if not found:
                 return
             if end and time.monotonic() > end:
-                names = ", ".join(f"{pid} {proc.cmdline(pid)[:80]}" for pid in sorted(found))
+                names = ", ".join(proc.named(pid) for pid in sorted(found))
                 raise OpsError(
                     f"{database} is still open in {names} after SIGKILL: expected nobody. Power the host off"
                 )
             for pid in found:
                 if pid not in told:
-                    self.evidence.append(f"killed {pid} {proc.cmdline(pid)[:80]}, which had the database open")
+                    self.evidence.append(f"killed {proc.named(pid)}, which had the database open")
                     told.add(pid)
                 try:
                     os.kill(pid, signal.SIGKILL)

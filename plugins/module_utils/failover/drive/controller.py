@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils import command
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import command, proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check, Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import decide as deciding
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import outcome, runs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.area import AREA
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Entry, boot_id, last
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Entry, last
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.judge import (
     Hosts,
     Judgement,
@@ -43,6 +43,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
     make_plan,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.grant import boottime
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import one_line
 
 LOOKS = "looks.json"
 # Keys of a module's result that the journal has no use for.
@@ -78,7 +79,7 @@ def look_of(result: Mapping[str, Any] | None) -> dict[str, Any]:
     if isinstance(result, Mapping) and isinstance(result.get("look"), Mapping):
         return dict(result["look"])
     said = str((result or {}).get("msg") or "no answer")
-    return {"unreachable": " ".join(said.split())[:300]}
+    return {"unreachable": one_line(said, 300)}
 
 
 def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], pid: int, dry: bool) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], p
         if refusal or old:
             raise OpsError(refusal.summary if refusal else f"run {old.run_id if old else ''} was begun meanwhile")
         run = runs.begin(base, plan)
-        run.own(pid, _now())
+        run.own(pid, epochs.now())
     durable.write(run.directory / LOOKS, json.dumps(seen, ensure_ascii=False, indent=1, default=str) + "\n")
     run.journal.write(outcome.ACCEPTED, "note", data={"checks": [check.summary for check in checks]})
     return {**told, "act": True, "directory": str(run.directory), "run_id": run.run_id, "resumed": False}
@@ -174,7 +175,7 @@ def _overtaken(run: runs.Run, looks: Mapping[str, Any]) -> Check | None:
 
 
 def _resume(run: runs.Run, pid: int, abandoned: bool) -> dict[str, Any]:
-    run.own(pid, _now())
+    run.own(pid, epochs.now())
     plan = run.plan
     run.journal.write(deciding.RESUME, "note")
     if abandoned:
@@ -236,10 +237,6 @@ def _outcome(judged: Judgement, request: Request, name: str, why: str = "") -> d
     return {"outcome": name, "msg": check.summary, "msg_zh": chinese, "verdict": check.as_dict()}
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = "") -> dict[str, Any] | None:
     """Do a host's part of a step and journal it; None when it has none now. Raises what ``execute`` raises.
 
@@ -261,13 +258,11 @@ def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = 
     except OpsError as exc:
         result = {"failed": True, "msg": str(exc)}
     except BaseException as exc:
-        run.journal.write(
-            name, "fail", host, {"error": " ".join(str(exc).split())[:RESULT_CHARS] or type(exc).__name__}
-        )
+        run.journal.write(name, "fail", host, {"error": one_line(exc, RESULT_CHARS) or type(exc).__name__})
         raise
     kept = {key: value for key, value in result.items() if key not in LEFT_OUT and not key.startswith("_ansible")}
     if result.get("failed") or result.get("unreachable"):
-        said = " ".join(str(result.get("msg") or result).split())[:RESULT_CHARS]
+        said = one_line(result.get("msg") or result, RESULT_CHARS)
         run.journal.write(name, "fail", host, {"error": said})
         return {**result, "failed": True, "msg": said}
     run.journal.write(name, "ok", host, {**kept, "changed": bool(result.get("changed"))})
@@ -325,7 +320,7 @@ def _wait(entries: list[Entry], seconds: float) -> dict[str, Any]:
     raised = last(entries, POINT_OF_NO_RETURN, "ok")
     if raised is None:
         raise OpsError("the epoch was not raised: expected it before the wait")
-    here = Entry("wait", "note", "", time.time(), boottime(), boot_id())
+    here = Entry("wait", "note", "", time.time(), boottime(), proc.boot_id())
     left = min(seconds, max(0.0, seconds - max(0.0, here.since(raised))))
     time.sleep(left)
     return {"changed": False, "waited": round(left, 3)}

@@ -59,8 +59,7 @@ def current(entries: Sequence[Entry]) -> list[Entry]:
     if passed(entries):
         ended = max((n for n, e in enumerate(entries) if (e.step, e.phase) == (TURN_FENCE, "begin")), default=-1)
         return [entry for number, entry in enumerate(entries) if number > ended or entry.step not in SERVING]
-    begin = max((number for number, entry in enumerate(entries) if entry.step == RESUME), default=-1)
-    return list(entries[begin + 1 :])
+    return _since_resume(entries)
 
 
 def good(step: Step, entries: Sequence[Entry]) -> list[str]:
@@ -115,12 +114,16 @@ def way_chosen(entries: Sequence[Entry]) -> Entry | None:
 
     A way back from beyond the epoch binds once its own epoch was begun; before that the next call begins by going forward.
     """
-    binding = [entry for entry in _notes(entries) if entry.data.get("path") in BACK and not _void(entry, entries)]
-    return next(reversed(binding or _notes(_since_resume(entries))), None)
+    return next(reversed(_binding(entries) or _notes(_since_resume(entries))), None)
 
 
 def _notes(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.step == DECIDE and entry.phase == "note"]
+
+
+def _binding(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the decisions to take back that hold."""
+    return [entry for entry in _notes(entries) if entry.data.get("path") in BACK and not _void(entry, entries)]
 
 
 def _void(note: Entry, entries: Sequence[Entry]) -> bool:
@@ -137,7 +140,7 @@ def decide(plan: Plan, entries: Sequence[Entry]) -> Decision:
     chosen = way_chosen(entries)
     if chosen and chosen.data.get("path") == "abandoned":
         return Decision("abandoned")
-    if chosen and chosen.data.get("path") in ("turn", "turned"):
+    if chosen and chosen.data.get("path") in TURN:
         return _turned(plan, entries, chosen)
     if chosen and chosen.data.get("path") in BACK:
         return _rolled_back(plan, entries, chosen)
@@ -195,8 +198,7 @@ def _rolled_back(plan: Plan, entries: Sequence[Entry], chosen: Entry) -> Decisio
 
 def _begun_back(entries: Sequence[Entry]) -> Entry | None:
     """Return the first decision that holds to take back."""
-    found = (e for e in _notes(entries) if e.data.get("path") in BACK and not _void(e, entries))
-    return next(found, None)
+    return next(iter(_binding(entries)), None)
 
 
 def _why(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[str, str]:

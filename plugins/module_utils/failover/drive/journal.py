@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.grant import boottime
@@ -44,14 +45,6 @@ class Entry:
         return self.mono - earlier.mono if same else self.at - earlier.at
 
 
-def boot_id() -> str:
-    """Name this boot of the controller; empty where that cannot be told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 class Journal:
     """The journal in a run's directory; several processes may write, each line whole."""
 
@@ -62,7 +55,7 @@ class Journal:
         """Append a line and bring it to the disk."""
         if phase not in PHASES:
             raise OpsError(f"journal: phase is {phase!r}: expected one of {', '.join(PHASES)}")
-        entry = Entry(step, phase, host, round(time.time(), 3), round(boottime(), 3), boot_id(), dict(data or {}))
+        entry = Entry(step, phase, host, round(time.time(), 3), round(boottime(), 3), proc.boot_id(), dict(data or {}))
         line = json.dumps(vars(entry), ensure_ascii=False, default=str) + "\n"
         new = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)

@@ -18,7 +18,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import majority, raise_needed
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import one_line, size
 
 MODES = ("switchover", "failback", "emergency")
 ACCEPT_LOSS = "accept_data_loss"
@@ -307,7 +307,7 @@ class _Judge:
                 make = self._hint  # whether witnesses suffice is a question of their number
             else:
                 make = self._hint if emergency and name == self.old else self._no
-            error = " ".join(str(look["unreachable"]).split())[:200]
+            error = one_line(look["unreachable"], 200)
             yield make("failover.reachable", "unreachable", item=name, role=self.hosts.role(name), error=error)
 
     def _locks(self) -> Iterator[Check]:
@@ -390,7 +390,7 @@ class _Judge:
             if proxy is None:
                 yield self._unseen("failover.proxy", name, "proxy")
             elif proxy.get("config_ok") is False:
-                error = " ".join(str(proxy.get("config_error") or "").split())[:200]
+                error = one_line(proxy.get("config_error") or "", 200)
                 yield self._no("failover.proxy", "proxy_broken", item=name, error=error)
         yield from self._elsewhere(self.old)
 
@@ -440,7 +440,7 @@ class _Judge:
         elif not database.get("exists"):
             yield self._no("failover.database", "no_database", item=self.old, path=database.get("path"))
         elif database.get("quick") not in (None, "ok") and not self.request.timestamp:
-            error = " ".join(str(database.get("quick")).split())[:200]
+            error = one_line(database.get("quick"), 200)
             yield self._no("failover.database", "corrupt", item=self.old, error=error)
 
     def _same(self) -> Iterator[Check]:

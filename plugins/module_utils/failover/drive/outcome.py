@@ -21,6 +21,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
     Plan,
     Step,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import one_line
 
 ACCEPTED = "accepted"
 # Of a path that is not an outcome by its own name: what was to be done next was not.
@@ -164,5 +165,5 @@ def _protected(plan: Plan, entries: Sequence[Entry], decision: Decision) -> Chec
         item, error = plan.target, "the replication begins anew with playbook standby"
     else:
         item, error = plan.old, str(fail.data.get("error", "")) if fail else f"{plan.old} does not answer"
-    error = " ".join(error.split())[:200]
+    error = one_line(error, 200)
     return say.find("failover.protected", Status.WARNING, "failover.unprotected", item=item, error=error)

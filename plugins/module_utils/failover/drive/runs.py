@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal, boot_id
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import Plan
 
 PLAN, RESULT, OWNER = "plan.json", "result.json", "owner.json"
@@ -66,7 +67,7 @@ class Run:
         """Return the process that drives it if it lives, None when nobody does."""
         try:
             data = json.loads((self.directory / OWNER).read_text(encoding="utf-8"))
-            alive = data["boot"] == boot_id() and started(int(data["pid"])) == data["start"]
+            alive = data["boot"] == proc.boot_id() and started(int(data["pid"])) == data["start"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return data if alive else None
@@ -79,7 +80,7 @@ class Run:
                 raise OpsError(
                     f"run {self.run_id} is driven by process {found['pid']} since {found['since']}: expected nobody"
                 )
-            data = {"pid": pid, "start": started(pid), "boot": boot_id(), "since": now}
+            data = {"pid": pid, "start": started(pid), "boot": proc.boot_id(), "since": now}
             durable.write(self.directory / OWNER, json.dumps(data) + "\n")
 
     def end(self, result: Mapping[str, Any]) -> None:
@@ -89,12 +90,8 @@ class Run:
 
 def started(pid: int) -> str:
     """Return when a process began, in the kernel's ticks; with the pid it names one process of this boot."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    one = proc.process(pid)
+    return "" if one is None or one.state in "ZX" else str(one.start_ticks)
 
 
 def runs(base: Path) -> list[Run]:

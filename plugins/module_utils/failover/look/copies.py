@@ -21,11 +21,18 @@ ASK_SECONDS = 5.0
 _DIRECTORY = re.compile(r"^epoch-(\d{4,})$")
 
 
+def read_epoch(path: str | Path) -> str | None:
+    """Return the file that names the epoch to send for as it is, None without one."""
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+
+
 def sent_epoch(path: str) -> int | None:
     """Return the epoch this host would send for, None when replication is not laid out here."""
-    try:
-        text = Path(path).read_text(encoding="ascii")
-    except FileNotFoundError:
+    text = read_epoch(path)
+    if text is None:
         return None
     found = re.fullmatch(r"REPLICATION_EPOCH=(\d+)\s*", text)
     if not found:

@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import configured
@@ -46,7 +46,7 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "host": config.host,
         "at": round(time.time(), 3),
-        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+        "boot_id": proc.boot_id(),
         "bound": config.bound if guarded else None,
     }
     parts = {**_here(options, config, guarded), **_around(options)}

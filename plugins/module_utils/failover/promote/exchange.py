@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import durable
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look.copies import epoch_text
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look.copies import epoch_text, read_epoch
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.promote import record as records
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.promote.place import Place
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.promote.record import Record
@@ -93,11 +93,7 @@ class Exchange:
             os.rename(source, target)
 
     def _epoch(self, wanted: str | None) -> bool:
-        try:
-            seen: str | None = self.epoch_file.read_text(encoding="ascii")
-        except FileNotFoundError:
-            seen = None
-        if seen == wanted:
+        if read_epoch(self.epoch_file) == wanted:
             return False
         if wanted is None:
             durable.remove(self.epoch_file)

@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import ActionFailed, OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import contents
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look.copies import read_epoch
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.passing import as_owner
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.patience import patiently
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.promote import record as records
@@ -257,7 +258,7 @@ class _Call:
             failed=f"{place.path}{UNDONE}{self.run_id}",
             litestream=os.path.lexists(place.litestream),
             epoch=self.options["epoch"],
-            epoch_before=self._epoch_text(),
+            epoch_before=read_epoch(self.exchange.epoch_file),
             rpo=self.result.rpo,
             digest=self.digest or {},
             source=self.result.source,
@@ -268,12 +269,6 @@ class _Call:
         self.result.source = record.source
         self.result.set_aside = record.aside if inode(Path(record.aside)) is not None else ""
 
-    def _epoch_text(self) -> str | None:
-        try:
-            return self.exchange.epoch_file.read_text(encoding="ascii")
-        except FileNotFoundError:
-            return None
-
     def _seen(self) -> dict[str, Any]:
         record = records.read(self.place.config.state_dir)
         try:
@@ -283,7 +278,7 @@ class _Call:
             database = {}
         return {
             "database": database,
-            "replication_epoch": self._epoch_text(),
+            "replication_epoch": read_epoch(self.exchange.epoch_file),
             "run_id": record.run_id if record else None,
         }
 

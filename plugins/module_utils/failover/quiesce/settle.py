@@ -27,7 +27,7 @@ def prove_free(database: str) -> None:
     """Raise OpsError that names who has a database open."""
     found = sorted(set(holders(Path(database))) - {os.getpid()})
     if found:
-        names = ", ".join(f"{pid} {proc.cmdline(pid)[:80]}" for pid in found)
+        names = ", ".join(proc.named(pid) for pid in found)
         raise OpsError(f"{database} is open in {names}: expected nobody. `ps` tells who started it")
 
 
