@@ -26,6 +26,7 @@ author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.guarded
 options:
   state:
     description:
@@ -53,36 +54,10 @@ options:
     type: list
     elements: str
     default: []
-  config:
-    description:
-      - The host's configuration, written by the role. The options below go before what it says.
-    type: path
-    default: /etc/tutor-ops/fencing.json
-  host:
-    description:
-      - Name of the host in the inventory. Needed where there is no O(config).
-    type: str
-  units:
-    description:
-      - The guarded units, application, socket and replication.
-    type: list
-    elements: str
   database:
     description:
       - The database the application opens; empty leaves its directory and who has it open alone.
     type: str
-  stop_timeout:
-    description:
-      - Seconds the units have to stop by themselves before they are killed.
-    type: float
-  state_dir:
-    description:
-      - Where C(FENCED) and C(epoch.json) lie.
-    type: path
-  run_dir:
-    description:
-      - Where the grant lies; gone after a reboot.
-    type: path
 attributes:
   check_mode:
     support: full
@@ -186,7 +161,7 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import fencing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import HOST_OPTIONS, fencing
 
 
 def main() -> NoReturn:
@@ -197,13 +172,8 @@ def main() -> NoReturn:
             run_id=dict(type="str", default=""),
             reason=dict(type="str", default=""),
             start=dict(type="list", elements="str", default=[]),
-            config=dict(type="path", default="/etc/tutor-ops/fencing.json"),
-            host=dict(type="str"),
-            units=dict(type="list", elements="str"),
             database=dict(type="str"),
-            stop_timeout=dict(type="float"),
-            state_dir=dict(type="path"),
-            run_dir=dict(type="path"),
+            **HOST_OPTIONS,
         ),
         required_if=[("state", "unfenced", ["epoch"]), ("state", "granted", ["epoch"])],
         supports_check_mode=True,

@@ -25,6 +25,7 @@ author:
 extends_documentation_fragment:
   - bilingual_tutor.ops.acting
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.guarded
 requirements:
   - Litestream 0.5 with O(source=replica).
   - A file system with hard links.
@@ -108,32 +109,6 @@ options:
       - The file that says for which epoch this host replicates.
     type: path
     default: /etc/tutor-ops/replication/epoch
-  config:
-    description:
-      - What the role fencing has written.
-    type: path
-    default: /etc/tutor-ops/fencing.json
-  host:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:host).
-    type: str
-  units:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:units).
-    type: list
-    elements: str
-  stop_timeout:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:stop_timeout).
-    type: float
-  state_dir:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:state_dir).
-    type: path
-  run_dir:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:run_dir).
-    type: path
   deadline:
     description:
       - Seconds for restoring and proving.
@@ -255,6 +230,7 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import HOST_OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.promote.run import promote
 
 
@@ -278,12 +254,7 @@ def main() -> NoReturn:
             binary=dict(type="path", default="/usr/local/lib/tutor-ops/litestream"),
             replication_home=dict(type="path", default="/srv/tutor-ops-replica"),
             replication_epoch_file=dict(type="path", default="/etc/tutor-ops/replication/epoch"),
-            config=dict(type="path", default="/etc/tutor-ops/fencing.json"),
-            host=dict(type="str"),
-            units=dict(type="list", elements="str"),
-            stop_timeout=dict(type="float"),
-            state_dir=dict(type="path"),
-            run_dir=dict(type="path"),
+            **HOST_OPTIONS,
         ),
         required_if=[("state", "placed", ("epoch",))],
         supports_check_mode=True,

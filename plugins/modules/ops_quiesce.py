@@ -24,6 +24,7 @@ author:
 extends_documentation_fragment:
   - bilingual_tutor.ops.acting
   - bilingual_tutor.ops.attributes
+  - bilingual_tutor.ops.guarded
 requirements:
   - Litestream 0.5 with O(sync=true).
 options:
@@ -65,32 +66,6 @@ options:
     description:
       - As O(bilingual_tutor.ops.ops_fence#module:database).
     type: str
-  config:
-    description:
-      - What the role fencing has written.
-    type: path
-    default: /etc/tutor-ops/fencing.json
-  host:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:host).
-    type: str
-  units:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:units).
-    type: list
-    elements: str
-  stop_timeout:
-    description:
-      - Seconds that units get to stop before they are killed.
-    type: float
-  state_dir:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:state_dir).
-    type: path
-  run_dir:
-    description:
-      - As O(bilingual_tutor.ops.ops_fence#module:run_dir).
-    type: path
   deadline:
     description:
       - Seconds for sending and hashing. Fencing comes first and has limits of its own.
@@ -197,6 +172,7 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import acting
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import HOST_OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.quiesce.run import quiesce
 
 
@@ -212,12 +188,7 @@ def main() -> NoReturn:
             replication_config=dict(type="path", default="/etc/tutor-ops/replication/litestream.yml"),
             replication_epoch_file=dict(type="path", default="/etc/tutor-ops/replication/epoch"),
             database=dict(type="str"),
-            config=dict(type="path", default="/etc/tutor-ops/fencing.json"),
-            host=dict(type="str"),
-            units=dict(type="list", elements="str"),
-            stop_timeout=dict(type="float"),
-            state_dir=dict(type="path"),
-            run_dir=dict(type="path"),
+            **HOST_OPTIONS,
         ),
         supports_check_mode=True,
     )

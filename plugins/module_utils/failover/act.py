@@ -13,10 +13,19 @@ from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import Config
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import PATH, Config
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.fence import Fencing, Seen, observe
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 
+# Documented by the fragment guarded.
+HOST_OPTIONS: dict[str, dict[str, Any]] = {
+    "config": {"type": "path", "default": PATH},
+    "host": {"type": "str"},
+    "units": {"type": "list", "elements": "str"},
+    "stop_timeout": {"type": "float"},
+    "state_dir": {"type": "path"},
+    "run_dir": {"type": "path"},
+}
 OVERRIDES = ("host", "units", "database", "stop_timeout", "state_dir", "run_dir")
 
 

@@ -28,6 +28,8 @@ TURN_FENCE, TURN_EPOCH, TURN_GRANT = "turn_fence", "turn_epoch", "turn_grant"
 LOCK = "lock"
 # How long taking back is tried on a host that does not answer at once.
 UNDO_SECONDS = 30.0
+# What an application that answers nobody gets to stop by itself: users wait for it.
+HASTE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,7 @@ class _Maker:
     def _planned(self) -> list[Step]:
         return [
             self._lock(),
-            self._one(
-                "quiesce", self.old, "ops_quiesce", {"epoch": self.judged.epoch, "sync": self._sync(), **self.why}
-            ),
+            self._one("quiesce", self.old, "ops_quiesce", self._end()),
             self._one("promote", self.new, "ops_promote", self._promotion()),
             self._epoch(),
             *self._serve(),
@@ -191,6 +191,12 @@ class _Maker:
 
     def _sync(self) -> bool:
         return self.judged.sync and self.settings.source == "replica"
+
+    def _end(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"epoch": self.judged.epoch, "sync": self._sync(), **self.why}
+        if self.request.mode == "emergency" and self.judged.condition == "frozen":
+            options["stop_timeout"] = HASTE_SECONDS
+        return options
 
     def _promotion(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -242,11 +248,12 @@ class _Maker:
     def _serve(self) -> list[Step]:
         granted = {"state": "granted", "epoch": self.judged.epoch + 1, "run_id": self.run_id}
         steps = [self._one("grant", self.new, "ops_fence", {**granted, "start": [self.settings.service]})]
-        if self.settings.health_url:
+        hurry = self.request.mode == "emergency"
+        if self.settings.health_url and not (hurry and self.proxies):
             # Before the users are there: as long as nobody has written, the old primary can be had back. In an emergency
-            # there is no such way, and a new primary that is not well is better than none.
-            soft = self.judged.way != "planned"
-            steps.append(Step("probe", {self.new: self._health()}, required=[self.new], soft=soft))
+            # nobody is served meanwhile, and a new primary that is not well is better than none: it is asked through the
+            # proxies, once they lead to it.
+            steps.append(Step("probe", {self.new: self._health()}, required=[self.new], soft=hurry))
         serving = Call("ops_traffic", {"state": "serving", "upstream": self._address(self.new)})
         if self.proxies:
             # One proxy that cannot be switched keeps the maintenance page; the others serve.
