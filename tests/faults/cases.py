@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -42,6 +43,12 @@ HAND = (
 )
 
 
+# When the controller dies: as a step begins, and as it ends.
+MOMENTS = [
+    (step, phase) for step in (*inject.ALL[:-1], "probe", *inject.ALL[-1:], "protected") for phase in ("begin", "ok")
+]
+
+
 def run_id(name: str) -> str:
     """Return the id that a run's failover is given."""
     return f"faults-{name}"
@@ -50,8 +57,11 @@ def run_id(name: str) -> str:
 class Bench:
     """What a run works with: the site, its writers, and its own dice."""
 
-    def __init__(self, site: FailoverSite, fleet: writers.Fleet, name: str, dice: Random, directory: Path) -> None:
+    def __init__(
+        self, site: FailoverSite, fleet: writers.Fleet, name: str, dice: Random, directory: Path, number: int = 0
+    ) -> None:
         self.site, self.fleet, self.name, self.dice, self.directory = site, fleet, name, dice, directory
+        self.number = number
         self.problems: list[str] = []
 
     def acks(self) -> list[acks.Ack]:
@@ -162,6 +172,7 @@ class Bench:
             "playbook_seconds": round(sum(call.seconds for call in attempt.calls), 1),
             "steps": attempt.steps(),
             "told": attempt.result(),
+            "rto_told": attempt.result().get("rto_s"),
             "missing": [ack.id for ack in verdict.accounted],
             **told,
             **more,
@@ -297,10 +308,11 @@ class Unreachable(Planned):
         with ExitStack() as mend:
             wall = time.time() - time.monotonic()
             try:
+                self.before(old, new, mend)
                 fault = FAULTS[name].on(site, old, new, mend)
             except NotEngaged as exc:
                 return inconclusive(bench, name, exc)
-            attempt.call(**self.words(old))
+            attempt.call(**words(name, old, fault + wall))
             self.meanwhile(old)
         bench.expect(bench.outcome(attempt), "degraded", "done")
         rto = since(checker.first_ok(bench.acks(), epoch), fault)
@@ -309,18 +321,17 @@ class Unreachable(Planned):
         kept = set(marks_on_disk(site, old, f"{bench.name}-"))
         account = Account(old, epoch, fault, None if replicated is None else replicated - wall, kept)
         verdict = bench.judge(account)
-        seconds, before, after = checker.true_rpo(verdict, account)
-        told = None if replicated is None else round(max(0.0, fault + wall - replicated), 3)
+        seconds, rows, after = checker.true_rpo(verdict, account)
+        told = attempt.result().get("rpo_s")
         bench.reprotect(salvage=True)
         self.salvaged(old, verdict)
         return bench.fields(
             verdict, attempt, fault=name, primary=old, target=new, epoch=epoch, rto=rto,
-            rpo=round(seconds, 3), rpo_rows=before, diverged_rows=after, rpo_told=told,
+            rpo=round(seconds, 3), rpo_rows=rows, diverged_rows=after, rpo_told=told,
         )  # fmt: skip
 
-    def words(self, old: str) -> Mapping[str, Any]:
-        """Return further variables of the call."""
-        return {}
+    def before(self, old: str, new: str, mend: ExitStack) -> None:
+        """Do something before the primary is lost."""
 
     def meanwhile(self, old: str) -> None:
         """Do something to the old primary while it cannot be reached."""
@@ -350,6 +361,12 @@ class Unreachable(Planned):
             )
 
 
+def words(fault: str, old: str, at: float) -> dict[str, Any]:
+    """Return what an operator says of a fault: when it was, as monitoring knows it, and that he knows better than the others."""
+    told = {"failover_fault_at": datetime.fromtimestamp(at, timezone.utc).isoformat()}
+    return {**told, "failover_primary_dead": old} if fault == "primary_cut_off" else told
+
+
 def newest_at(told: Mapping[str, Any]) -> float | None:
     """Return up to when everything is there, in seconds since 1970, as a run says it."""
     rpo = told.get("rpo")
@@ -357,9 +374,20 @@ def newest_at(told: Mapping[str, Any]) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
+class Behind(Unreachable):
+    """Nothing was copied for some seconds when the primary was lost: what a run says it lost has to be what is missing."""
+
+    faults = ("primary_power_cut",)
+
+    def before(self, old: str, new: str, mend: ExitStack) -> None:
+        FAULTS["sender_stopped"].on(self.site, old, new, mend)
+        time.sleep(self.bench.dice.uniform(1.0, 5.0))
+
+
 class Returned(Unreachable):
     """The old primary comes back in every way there is, and serves nobody."""
 
+    faults = ("primary_unplugged", "primary_power_cut")
     tries = ("start", "hand", "reboot", "crash")
 
     def meanwhile(self, old: str) -> None:
@@ -409,8 +437,8 @@ class Controller(Planned):
 
     def run(self) -> dict[str, Any]:
         bench, site, dice = self.bench, self.site, self.bench.dice
-        step = dice.choice(inject.ALL)
-        phase = dice.choice(("begin", "ok"))
+        # Not by the dice: so many runs as there are moments come to each of them.
+        step, phase = MOMENTS[bench.number % len(MOMENTS)]
         delay = dice.choice((0.0, dice.uniform(0.0, 1.0)))
         old, new, epoch = site.primary(), site.standby(), int(site.epoch()["epoch"])
         bench.begin()
@@ -453,6 +481,7 @@ KINDS: dict[str, Callable[[Bench], Planned]] = {
     "faulty": Faulty,
     "emergency": Emergency,
     "unreachable": Unreachable,
+    "behind": Behind,
     "returned": Returned,
     "controller": Controller,
 }

@@ -241,7 +241,12 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         gap_p95=percentile(gaps, 0.95),
         gap_max=max(gaps, default=None),
     )
-    for name in ("rto", "rpo"):
+    for name in ("rto", "rto_told", "rpo"):
         values = [float(result[name]) for result in judged if result.get(name) is not None]
         told[f"{name}_p50"], told[f"{name}_p95"] = percentile(values, 0.5), percentile(values, 0.95)
+        told[f"{name}_max"] = max(values, default=None)
+    pairs = [(r["rpo"], r["rpo_told"]) for r in judged if None not in (r.get("rpo"), r.get("rpo_told"))]
+    told["rpo_off"] = max((abs(true - said) for true, said in pairs), default=None)
+    # The true one is known to the time between two writes and the length of one: a share of less than a second says nothing.
+    told["rpo_off_share"] = max((abs(true - said) / true for true, said in pairs if true >= 1.0), default=None)
     return told

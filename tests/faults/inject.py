@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import lab
-from debian_tree import LabError
+from debian_tree import LabError, run
 from failover_site import LEASE, PROXY, REPLICATION, WITNESSES, FailoverSite
 from faults import APP, SWITCH, http_code
 
@@ -179,6 +179,37 @@ def primary_unplugged(site: FailoverSite, primary: str, standby: str, mend: Exit
     _deaf(site, primary, mend)
 
 
+def _drop(site: FailoverSite, name: str, hook: str, mend: ExitStack, *match: str) -> None:
+    """Drop what a host's kernel takes in or sends out; its own processes still hear each other."""
+    host = site.hosts[name]
+    nft = ("ip", "netns", "exec", host.machine, "nft")
+    way = {"input": "iifname", "output": "oifname"}[hook]
+    mend.callback(lab.wait_for, f"{name}: ssh", host.speaks, 30)
+    mend.callback(run, *nft, "delete", "table", "inet", "faults")
+    run(*nft, "add", "table", "inet", "faults")
+    run(*nft, "add", "chain", "inet", "faults", "all", f"{{ type filter hook {hook} priority -300; }}")
+    run(*nft, "add", "rule", "inet", "faults", "all", way, "!=", "lo", *match, "drop")
+    proved(f"{name} answers no ping", lambda: run("ping", "-c1", "-W1", host.address, check=False).returncode != 0)
+
+
+@fault(*ALL)
+def primary_deaf(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
+    """The old primary sends and hears nothing: what comes in is dropped."""
+    _drop(site, primary, "input", mend)
+
+
+@fault(*ALL)
+def primary_mute(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
+    """The old primary hears and says nothing: what goes out is dropped."""
+    _drop(site, primary, "output", mend)
+
+
+@fault(*ALL)
+def primary_cut_off(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
+    """The controller alone does not hear the old primary; users and witnesses do."""
+    _drop(site, primary, "output", mend, "ip", "daddr", site.lab.gateway)
+
+
 @fault(*ALL)
 def standby_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The standby's link is down."""
@@ -271,7 +302,14 @@ def proxy_misconfigured(site: FailoverSite, primary: str, standby: str, mend: Ex
 
 # What takes the old primary's service away and leaves it reachable; what takes it away as a whole.
 REACHABLE = ("app_killed", "app_stopped", "both_killed", "crash_loop", "app_broken")
-UNREACHABLE = ("primary_unplugged", "primary_power_cut")
+UNREACHABLE = (
+    "primary_unplugged",
+    "primary_power_cut",
+    "primary_frozen",
+    "primary_deaf",
+    "primary_mute",
+    "primary_cut_off",
+)
 
 
 def in_a_step() -> Iterator[tuple[str, str]]:
