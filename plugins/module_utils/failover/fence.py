@@ -13,6 +13,7 @@ and stays dead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,6 +40,8 @@ LOCK_SECONDS = 10.0
 # Whoever fences waits no longer for another run: one that hangs must not keep a host serving.
 FENCE_LOCK_SECONDS = 1.0
 PAUSE = 0.02
+# Where systemd keeps the processes of a system service (cgroup v2).
+GROUPS = Path("/sys/fs/cgroup/system.slice")
 UP = ("active", "activating", "reloading", "deactivating")
 
 
@@ -244,6 +247,23 @@ class Fencing:
         if trouble:
             raise OpsError("; ".join(trouble))
         return True
+
+    def cut(self) -> None:
+        """SIGKILL the processes of the guarded units without asking systemd; not the fence, which has to follow.
+
+        For a host that is late: whoever thawed together with this program answers in the time that systemctl takes. Where
+        the control groups lie elsewhere nothing happens here, and the fence does it.
+        """
+        for name in self.config.units:
+            try:
+                found = [int(pid) for pid in (GROUPS / name / "cgroup.procs").read_text(encoding="ascii").split()]
+            except (OSError, ValueError):
+                continue
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if found:
+                self.evidence.append(f"killed {name} at once ({len(found)} processes)")
 
     def unfence(self, epoch: int) -> None:
         """Lift the fence; raise OpsError when the host was fenced for a higher epoch. Grants and starts nothing."""

@@ -93,22 +93,24 @@ class Lease:
         renewed = max(held.boottime, self.renewed[1] if self.renewed[0] == held.epoch else 0.0)
         verdict = decide(begun, renewed, config.ttl, held.epoch, config.host, (), config.needed)
         answers: list[Answer] = []
+        # Past its bound this host should have ended long ago: it stood still, and another one may serve.
+        late = begun - renewed > config.bound
         if verdict.action != "fence":
             answers = ask(config.witnesses, config.probe_timeout)
             verdict = decide(boottime(), renewed, config.ttl, held.epoch, config.host, answers, config.needed)
         if verdict.action == "fence":
             if verdict.record:
                 self._adopt(verdict.record)
-            return self._fence(
-                max(held.epoch, verdict.record.epoch if verdict.record else 0), verdict.reason, answers, held
-            )
+            number = max(held.epoch, verdict.record.epoch if verdict.record else 0)
+            return self._fence(number, verdict.reason, answers, held, late)
         if verdict.action == "renew":
             renewed = begun
         self.renewed = (held.epoch, renewed)
         return self._tell(verdict.action, held.epoch, renewed, verdict.reason, answers)
 
-    def _fence(self, epoch: int, reason: str, answers: Sequence[Answer], held: grant.Grant | None) -> str:
-        durable.say(f"fencing this host: {reason}")
+    def _fence(
+        self, epoch: int, reason: str, answers: Sequence[Answer], held: grant.Grant | None, late: bool = False
+    ) -> str:
         fencing = fence.Fencing(self.config, alive=lambda: notify("WATCHDOG=1"))
 
         def still() -> bool:
@@ -117,6 +119,9 @@ class Lease:
                 return grant.read(self.config.run_dir) == held
             return True
 
+        if late and still():
+            fencing.cut()
+        durable.say(f"fencing this host: {reason}")
         try:
             if not fencing.fence(epoch, "lease", reason, still=still):
                 durable.say("not fenced: the grant changed meanwhile")

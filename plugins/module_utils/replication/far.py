@@ -12,9 +12,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import ltx
-
-CONNECT_SECONDS = 5
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import ltx, sftp
 
 
 @dataclass(frozen=True)
@@ -45,20 +43,8 @@ class Far:
         return max(one.last for one in files)
 
     def _asked(self, deadline: Deadline) -> list[ltx.Name]:
-        # Strict: a host that took the standby's address must not be believed.
-        options = {
-            "BatchMode": "yes",
-            "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": self.known_hosts,
-            "GlobalKnownHostsFile": "/dev/null",
-            "IdentitiesOnly": "yes",
-            "ConnectTimeout": str(CONNECT_SECONDS),
-        }
-        words = [f"-o{name}={value}" for name, value in options.items()]
-        command = ["sftp", "-F", "/dev/null", "-q", "-b", "-", "-P", str(self.port), "-i", self.key, *words]
-        output = run(
-            [*command, f"{self.user}@{self.host}"], deadline.remaining(), stdin=f"ls -1 {self.path}/ltx/{ltx.COPIED}\n"
-        )
+        words = sftp.command(self.host, self.user, self.port, self.key, self.known_hosts)
+        output = run(words, deadline.remaining(), stdin=f"ls -1 {self.path}/ltx/{ltx.COPIED}\n")
         if output.rc != 0:
             raise OpsError(output.complaint)
         listed = (ltx.parse_name(ltx.COPIED, line.strip().rpartition("/")[2]) for line in output.stdout.splitlines())

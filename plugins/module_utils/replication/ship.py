@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import sftp
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.manifest import (
     PARTIAL,
@@ -40,7 +41,6 @@ SENT = "sent.json"
 FAR = "/data/snapshots"  # as the user sees it who is shut in there
 STAMP = "%Y%m%dT%H%M%SZ"
 BUSY_SECONDS = 5.0
-CONNECT_SECONDS = 10
 _NAME = re.compile(r"^(?P<stem>.+)_\d{8}T\d{6}Z\.db$")
 
 
@@ -78,21 +78,10 @@ def snapshot(database: Path, place: Path, now: datetime) -> Path:
 
 
 class Far:
-    """The standby, asked by sftp; a host that took its address is not believed."""
+    """The standby, asked by sftp."""
 
     def __init__(self, host: str, port: int, user: str, etc: Path, seconds: float, directory: str = FAR) -> None:
-        options = {
-            "BatchMode": "yes",
-            "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": str(etc / "known_hosts"),
-            "GlobalKnownHostsFile": "/dev/null",
-            "IdentitiesOnly": "yes",
-            "ConnectTimeout": str(CONNECT_SECONDS),
-            "ServerAliveInterval": "5",
-        }
-        words = [f"-o{name}={value}" for name, value in options.items()]
-        self._command = ["sftp", "-F", "/dev/null", "-q", "-b", "-", "-P", str(port), "-i", str(etc / "key"), *words]
-        self._command.append(f"{user}@{host}")
+        self._command = sftp.command(host, user, port, str(etc / "key"), str(etc / "known_hosts"))
         self._end = time.monotonic() + seconds
         self._directory = directory
 

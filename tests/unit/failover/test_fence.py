@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,25 @@ def test_a_lease_that_comes_back_too_late_fences_before_it_asks(config):
     (config.run_dir / grant.NAME).write_text(json.dumps({"epoch": 3, "boottime": grant.boottime() - config.ttl - 1}))
     assert lease.Lease(config).turn() == "fenced"
     assert json.loads((config.run_dir / lease.STATUS).read_text())["answers"] == {}
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_host_that_stood_still_kills_before_it_fences(config, tmp_path, monkeypatch, late):
+    """Within its bound the application may end by itself; after it another host may serve, and nothing is waited for."""
+    config = replace(config, units=("app.service",))
+    at = grant.boottime() - (config.bound if late else config.ttl) - 0.5
+    (config.run_dir / grant.NAME).write_text(json.dumps({"epoch": 3, "boottime": at}))
+    monkeypatch.setattr(fence, "GROUPS", tmp_path)
+    monkeypatch.setattr(fence.Fencing, "fence", lambda self, *_words, **_options: True)
+    (tmp_path / "app.service").mkdir()
+    with subprocess.Popen(["sleep", "600"]) as process:
+        (tmp_path / "app.service" / "cgroup.procs").write_text(f"{process.pid}\n")
+        assert lease.Lease(config).turn() == "fenced"
+        said = json.loads((config.run_dir / lease.STATUS).read_text())["reason"]
+        assert ("killed app.service at once (1 processes)" in said) == late
+        if not late:
+            process.kill()
+        assert process.wait(5) == -9
 
 
 def test_the_lease_leaves_a_grant_alone_that_came_while_it_asked(config, monkeypatch):
