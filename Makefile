@@ -45,7 +45,7 @@ lab-down: venv ## remove the lab hosts
 
 N ?= 10
 KIND ?= planned
-faults: venv ## fail over N times under writers (root; KIND=planned|faulty|emergency|unreachable|returned|controller|all, SEED=...)
+faults: venv ## fail over N times under writers (root; KIND=planned|faulty|emergency|unreachable|behind|returned|controller|all, SEED=...)
 	@$(PYTHON_BIN) tests/faults/campaign.py -n $(N) --kind $(KIND) $(if $(SEED),--seed $(SEED)) $(FAULTS)
 
 bench: venv ## measure the checks and the backups against the usual ways to do them

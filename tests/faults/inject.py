@@ -187,8 +187,8 @@ def _drop(site: FailoverSite, name: str, hook: str, mend: ExitStack, *match: str
     mend.callback(lab.wait_for, f"{name}: ssh", host.speaks, 30)
     mend.callback(run, *nft, "delete", "table", "inet", "faults")
     run(*nft, "add", "table", "inet", "faults")
-    run(*nft, "add", "chain", "inet", "faults", "all", f"{{ type filter hook {hook} priority -300; }}")
-    run(*nft, "add", "rule", "inet", "faults", "all", way, "!=", "lo", *match, "drop")
+    run(*nft, "add", "chain", "inet", "faults", "cut", f"{{ type filter hook {hook} priority -300; }}")
+    run(*nft, "add", "rule", "inet", "faults", "cut", way, "!=", "lo", *match, "drop")
     proved(f"{name} answers no ping", lambda: run("ping", "-c1", "-W1", host.address, check=False).returncode != 0)
 
 
