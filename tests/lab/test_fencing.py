@@ -237,15 +237,17 @@ def test_restart_does_not_bring_it_back(site: Site) -> None:
     assert site.code_of() == "502"
 
 
-def test_cut_off_from_the_witnesses_it_stops_within_the_bound(site: Site) -> None:
+def test_cut_off_from_the_witnesses_it_stops_within_the_bound_and_serves_again_when_it_hears_them(site: Site) -> None:
     try:
         site.host.set_link(False)
         took = site.seconds_until_down(2 * BOUND)
+        lab.wait_for("the fence is whole", lambda: site.state() == "fenced", 5)
     finally:
         site.host.set_link(True)
     print(f"down {took:.1f} s after the link, bound {BOUND:.1f} s")
     assert took <= BOUND
-    lab.wait_for("the fence is whole", lambda: site.state() == "fenced", 5)
+    prove(site.host, http_code("/health"), "200", BOUND + UP_SECONDS)
+    assert site.state() == "granted"
 
 
 def test_a_newer_epoch_at_one_witness_is_enough(site: Site) -> None:

@@ -14,7 +14,12 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch as epochs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import PATH, Config
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.fence import Fencing, Seen, observe
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.fence import (
+    Fencing,
+    Seen,
+    observe,
+    taken_over,
+)
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 
 # Documented by the fragment guarded.
@@ -90,8 +95,10 @@ def _epoch(options: Mapping[str, Any], before: Seen, config: Config) -> int:
 
 def _differs(before: Seen, options: Mapping[str, Any], start: list[str]) -> bool:
     if options["state"] == "fenced":
-        newer = options["epoch"] is not None and before.fenced is not None and options["epoch"] > before.fenced.epoch
-        return not before.whole or newer
+        if before.fenced is None or not before.whole:
+            return True
+        newer = options["epoch"] is not None and options["epoch"] > before.fenced.epoch
+        return newer or taken_over(before.fenced, options["run_id"])
     if options["state"] == "unfenced":
         return before.fenced is not None
     down = set(start) - set(before.running)

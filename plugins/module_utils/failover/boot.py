@@ -62,7 +62,7 @@ def boot(config: Config) -> tuple[Verdict, int | None]:
     fencing = fence.Fencing(config)
     if verdict.action == "fence" or fence.read(config.state_dir):
         fencing.fence(
-            verdict.record.epoch if verdict.record else 0, "boot", verdict.reason, try_start=False
+            verdict.record.epoch if verdict.record else 0, fence.ITSELF, verdict.reason, try_start=False
         )  # which would wait for us
     if verdict.action == "grant" and record:
         fencing.grant(record.epoch, "boot", guarded=False)

@@ -34,6 +34,8 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.holders
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import show
 
 NAME = "FENCED"
+# Who fenced: the host itself, by its lease or at its boot. Such a fence the lease may lift, no other.
+ITSELF = "itself"
 ASK_SECONDS = 10.0
 START_SECONDS = 30.0
 LOCK_SECONDS = 10.0
@@ -69,6 +71,11 @@ def read(state_dir: Path) -> Fenced | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
         return Fenced(0, damaged=f"{path} cannot be read: {exc}")
+
+
+def taken_over(fenced: Fenced, run_id: str) -> bool:
+    """Tell whether a fence of the host's own becomes that of a run, or of a person: the host may not lift it any more."""
+    return fenced.run_id == ITSELF and run_id != ITSELF
 
 
 @dataclass(frozen=True)
@@ -276,23 +283,41 @@ class Fencing:
 
         ``guarded`` is false where the guards are about to be installed, after the grant, so that nothing goes down.
         """
-        config = self.config
-        with durable.alone(config.state_dir, LOCK_SECONDS):
-            self.check_grant(epoch, guarded)
-            held = _grant_or_none(config)
-            if held is None or held.epoch != epoch:
-                grant.write(config.run_dir, epoch, run_id)
-                self.evidence.append(f"granted epoch {epoch}")
-            # The fence goes after the grant is there: a start in between would fail for the one or the other, never half.
-            self._unfence()
+        with durable.alone(self.config.state_dir, LOCK_SECONDS):
+            self._grant(epoch, run_id, guarded)
         for name in start:
-            run(["systemctl", "reset-failed", "--", name], ASK_SECONDS)
-            output = run(["systemctl", "start", "--", name], START_SECONDS)
-            if output.rc != 0:
-                raise OpsError(
-                    f"systemctl start {name}: {output.complaint}; the grant stays. `journalctl -u {name} -n 50`"
-                )
-            self.evidence.append(f"started {name}")
+            self._start(name)
+
+    def serve_again(self, epoch: int, at: float, still: Callable[[], bool]) -> bool:
+        """Lift a fence of this host's own, and let its units start without waiting for them: the lease has to go on.
+
+        The grant counts from ``at``, when the witnesses were asked. ``still`` as of :meth:`fence`.
+        """
+        with durable.alone(self.config.state_dir, FENCE_LOCK_SECONDS):
+            if not still():
+                return False
+            self._grant(epoch, ITSELF, guarded=True, at=at)
+        for unit in look(self.config.units):
+            if unit.there:
+                self._start(unit.name, "--no-block")
+        return True
+
+    def _grant(self, epoch: int, run_id: str, guarded: bool, at: float | None = None) -> None:
+        config = self.config
+        self.check_grant(epoch, guarded)
+        held = _grant_or_none(config)
+        if held is None or held.epoch != epoch:
+            grant.write(config.run_dir, epoch, run_id, at)
+            self.evidence.append(f"granted epoch {epoch}")
+        # The fence goes after the grant is there: a start in between would fail for the one or the other, never half.
+        self._unfence()
+
+    def _start(self, name: str, *how: str) -> None:
+        run(["systemctl", "reset-failed", "--", name], ASK_SECONDS)
+        output = run(["systemctl", *how, "start", "--", name], START_SECONDS)
+        if output.rc != 0:
+            raise OpsError(f"systemctl start {name}: {output.complaint}; the grant stays. `journalctl -u {name} -n 50`")
+        self.evidence.append(f"started {name}")
 
     def check_unfence(self, epoch: int) -> None:
         """Raise OpsError when the fence may not be lifted with this epoch."""
@@ -331,7 +356,7 @@ class Fencing:
     def _write_fenced(self, epoch: int, run_id: str, reason: str) -> None:
         config, before = self.config, read(self.config.state_dir)
         wanted = before or Fenced(epoch, run_id, reason, epochs.now())
-        if wanted.damaged or epoch > wanted.epoch:
+        if wanted.damaged or epoch > wanted.epoch or taken_over(wanted, run_id):
             wanted = Fenced(max(epoch, wanted.epoch), run_id, reason, epochs.now(), wanted.closed)
         database = Path(os.path.realpath(config.database)) if config.database else None
         known = {name for name, _mode in wanted.closed}

@@ -45,10 +45,11 @@ def read(run_dir: Path) -> Grant | None:
         ) from exc
 
 
-def write(run_dir: Path, epoch: int, run_id: str) -> None:
-    """Give the grant."""
+def write(run_dir: Path, epoch: int, run_id: str, at: float | None = None) -> None:
+    """Give the grant, now, or as of an earlier moment of the same clock."""
     run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    durable.write(run_dir / NAME, json.dumps(asdict(Grant(epoch, boottime(), run_id))) + "\n", durable=False)
+    given = Grant(epoch, boottime() if at is None else at, run_id)
+    durable.write(run_dir / NAME, json.dumps(asdict(given)) + "\n", durable=False)
 
 
 def remove(run_dir: Path) -> None:

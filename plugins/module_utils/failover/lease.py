@@ -6,6 +6,10 @@
 Run as a program (tutor-ops-lease.service), apart from the application and from Ansible. It counts on CLOCK_BOOTTIME, so a
 wall clock that is set and a suspended machine do not matter; a renewal counts from the moment it was asked for. A pause of
 its own longer than the lease, or a start after one, fences before anything is asked.
+
+A fence of its own is lifted again once a quorum has agreed, for as long as a lease, that the epoch is still this host's:
+nobody was promoted, and nobody can have been since, for that takes another epoch at so many witnesses that no quorum is
+left. What a run or a person fenced stays fenced.
 """
 
 from __future__ import annotations
@@ -64,6 +68,8 @@ class Lease:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.renewed = self._recall()
+        # Since when, without a break, a quorum has agreed that this fenced host is the primary.
+        self.agreed: float | None = None
 
     def _recall(self) -> tuple[int, float]:
         """Return epoch and moment of the last renewal, of this boot: what lies in /run ends with it."""
@@ -83,11 +89,7 @@ class Lease:
             return self._fence(0, str(exc), [], None)
         if fence.read(config.state_dir):
             # A run of ops_fence that was killed left the grant, which goes last.
-            return (
-                self._fence(0, "a fence was left half done", [], held)
-                if held
-                else self._tell("fenced", 0, begun, "fenced", [])
-            )
+            return self._fence(0, "a fence was left half done", [], held) if held else self._fenced(begun)
         if held is None:
             return self._tell("idle", 0, begun, "no grant", [])
         renewed = max(held.boottime, self.renewed[1] if self.renewed[0] == held.epoch else 0.0)
@@ -108,6 +110,35 @@ class Lease:
         self.renewed = (held.epoch, renewed)
         return self._tell(verdict.action, held.epoch, renewed, verdict.reason, answers)
 
+    def _fenced(self, begun: float) -> str:
+        """One round of a fenced host."""
+        config, fenced = self.config, fence.read(self.config.state_dir)
+        try:
+            record = epochs.read(config.state_dir)
+        except OpsError as exc:
+            return self._tell("fenced", 0, begun, str(exc), [])
+        own = fenced and record and (fenced.run_id, fenced.epoch) == (fence.ITSELF, record.epoch)
+        if not (own and record) or record.primary != config.host or config.policy != "quorum":
+            self.agreed = None
+            return self._tell("fenced", 0, begun, "fenced", [])
+        answers = ask(config.witnesses, config.probe_timeout)
+        verdict = decide(boottime(), begun, config.ttl, record.epoch, config.host, answers, config.needed)
+        if verdict.record:
+            self._adopt(verdict.record)
+        self.agreed = (self.agreed or begun) if verdict.action == "renew" else None
+        if self.agreed is None or begun - self.agreed < config.ttl:
+            return self._tell("fenced", record.epoch, begun, verdict.reason, answers)
+        self.agreed = None
+        fencing = fence.Fencing(config)
+        try:
+            served = fencing.serve_again(record.epoch, begun, lambda: fence.read(config.state_dir) == fenced)
+        except (OpsError, OSError) as exc:
+            durable.say(f"not served again: {'; '.join([*fencing.evidence, str(exc)])}")
+            return self._tell("fenced", record.epoch, begun, str(exc), answers)
+        told = "; ".join(fencing.evidence) if served else "the fence changed meanwhile"
+        durable.say(f"this host serves again, {verdict.reason}: {told}" if served else f"not served again: {told}")
+        return self._tell("renew" if served else "fenced", record.epoch, begun, told, answers)
+
     def _fence(
         self, epoch: int, reason: str, answers: Sequence[Answer], held: grant.Grant | None, late: bool = False
     ) -> str:
@@ -123,7 +154,7 @@ class Lease:
             fencing.cut()
         durable.say(f"fencing this host: {reason}")
         try:
-            if not fencing.fence(epoch, "lease", reason, still=still):
+            if not fencing.fence(epoch, fence.ITSELF, reason, still=still):
                 durable.say("not fenced: the grant changed meanwhile")
                 return self._tell("hold", epoch, boottime(), "the grant changed meanwhile", answers)
             state, told = "fenced", "; ".join(fencing.evidence)

@@ -187,6 +187,85 @@ def test_a_host_that_stood_still_kills_before_it_fences(config, tmp_path, monkey
         assert process.wait(5) == -9
 
 
+class Alone:
+    """A host that its own lease has fenced, and a clock and witnesses for it; epoch 3 is its own."""
+
+    def __init__(self, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config = replace(config, policy="quorum")
+        self.now = grant.boottime()
+        self.seen: epoch.Record | None = None
+        monkeypatch.setattr(lease, "boottime", lambda: self.now)
+        monkeypatch.setattr(lease, "ask", lambda *_words: [Answer("w", self.seen)])
+        old = json.dumps({"epoch": 3, "boottime": self.now - config.ttl - 1})
+        (config.run_dir / grant.NAME).write_text(old)
+        self.lease = lease.Lease(self.config)
+        assert self.lease.turn() == "fenced"
+
+    def turns(self, seen: epoch.Record | None, seconds: float) -> str:
+        """Return how a turn ends after so many seconds in which the witnesses say the same."""
+        self.seen = seen
+        first = self.lease.turn()
+        self.now += seconds
+        return first if first != "fenced" else self.lease.turn()
+
+
+MINE = epoch.Record(3, "tutor1", "now")
+
+
+def test_a_host_that_fenced_itself_serves_again_when_a_quorum_has_agreed_for_long_enough(config, monkeypatch):
+    host = Alone(config, monkeypatch)
+    assert host.turns(None, config.ttl) == "fenced"
+    assert host.turns(MINE, config.ttl - 0.1) == "fenced", "not at once: a network that comes and goes"
+    assert host.turns(None, config.ttl) == host.turns(MINE, config.ttl - 0.1) == "fenced", "without a break"
+    asked = host.now
+    assert host.turns(MINE, 0.2) == "renew"
+    held = grant.read(config.run_dir)
+    assert held and held.epoch == 3 and asked <= held.boottime <= host.now, "it counts from when they were asked"
+    assert fence.observe(config).state == "granted" and mode(Path(config.database).parent) == 0o750
+    assert host.lease.turn() == "renew"
+
+
+@pytest.mark.parametrize(
+    "seen", [epoch.Record(4, "tutor2", "now"), epoch.Record(3, "tutor2", "now"), epoch.Record(2, "tutor1", "now")]
+)
+def test_it_does_not_while_the_witnesses_say_otherwise(config, monkeypatch, seen):
+    host = Alone(config, monkeypatch)
+    assert host.turns(seen, config.ttl + 1) == "fenced"
+    assert fence.observe(config).state == "fenced"
+    if seen.epoch > 3:
+        assert host.turns(MINE, config.ttl + 1) == "fenced", "it has learned of the other one, whoever says what later"
+
+
+def test_what_a_run_fenced_stays_fenced(config, monkeypatch):
+    """Also what the host had fenced itself before: the run reads the last change off it."""
+    host = Alone(config, monkeypatch)
+    fence.Fencing(config).fence(3, "run", "switchover")
+    fenced = fence.read(config.state_dir)
+    assert fenced and (fenced.run_id, fenced.epoch) == ("run", 3) and fenced.closed
+    assert host.turns(MINE, config.ttl + 1) == "fenced"
+    fence.Fencing(config).grant(3, "run")
+    assert mode(Path(config.database).parent) == 0o750
+
+
+def test_a_run_that_fences_meanwhile_wins(config, monkeypatch):
+    host = Alone(config, monkeypatch)
+    real = fence.Fencing.serve_again
+
+    def late(self: fence.Fencing, *words: object) -> bool:
+        fence.Fencing(config).fence(3, "run", "switchover")
+        return real(self, *words)
+
+    monkeypatch.setattr(fence.Fencing, "serve_again", late)
+    assert host.turns(MINE, config.ttl + 1) == "fenced"
+    assert fence.observe(config).state == "fenced"
+
+
+def test_only_the_policy_quorum_lets_it_serve_again(config, monkeypatch):
+    host = Alone(config, monkeypatch)
+    host.lease.config = replace(host.config, policy="manual")
+    assert host.turns(MINE, config.ttl + 1) == "fenced"
+
+
 def test_the_lease_leaves_a_grant_alone_that_came_while_it_asked(config, monkeypatch):
     """The next epoch is this host's again: raised at the witness while the old grant is held, granted before the answer."""
     newer = epoch.Record(4, "tutor1", "now")
