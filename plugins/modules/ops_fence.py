@@ -21,6 +21,8 @@ description:
     host (M(bilingual_tutor.ops.ops_epoch)) has exactly that epoch for this host.
   - Interrupted at any moment the host is left serving as before, or with C(FENCED), so that nothing guarded can start;
     the next run, and the lease within seconds, completes it.
+  - A host that its own lease fenced serves again by itself once the witnesses agree that nobody was promoted. V(fenced)
+    makes such a fence one of this run, which only V(unfenced) or V(granted) lifts.
   - Root passes a shut directory, so a server that root starts by hand is not stopped by it.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)

@@ -21,6 +21,7 @@ import pytest
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch, fence, grant, lease
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.act import fencing
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import Config, Witness
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.witness import Answer
 
@@ -245,6 +246,15 @@ def test_what_a_run_fenced_stays_fenced(config, monkeypatch):
     assert host.turns(MINE, config.ttl + 1) == "fenced"
     fence.Fencing(config).grant(3, "run")
     assert mode(Path(config.database).parent) == 0o750
+
+
+def test_to_take_over_a_fence_of_its_own_is_a_change_once(config, monkeypatch):
+    host = Alone(config, monkeypatch)
+    names = ("host", "database", "state_dir", "run_dir")
+    options = {name: str(getattr(host.config, name)) for name in names}
+    asked = {**options, "config": "/none", "units": None, "stop_timeout": None, "state": "fenced", "epoch": None}
+    asked |= {"run_id": "run", "reason": "", "start": []}
+    assert [fencing(asked, False)["changed"] for _turn in range(2)] == [True, False]
 
 
 def test_a_run_that_fences_meanwhile_wins(config, monkeypatch):
