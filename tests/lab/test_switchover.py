@@ -40,6 +40,11 @@ TREE = (
     r"-not -path '/srv/tutor-ops-replica/*' -not -path '*-litestream/*' -type f -printf '%p %m %U %s %C@\n' | sort | sha256sum; "
     "systemctl show -p MainPID,ActiveState,NRestarts bilingual-tutor nginx tutor-ops-replication tutor-ops-lease"
 )
+# Databases, their logs and the replica, byte for byte: nobody writes, so nothing may.
+DATA = (
+    f"find {HOME} /srv/tutor-ops-replica -xdev -type f \\( -name '*.db' -o -name '*-wal' -o -name '*.ltx' \\) "
+    "-exec sha256sum {} + | sort"
+)
 
 
 class Switch:
@@ -70,6 +75,9 @@ class Switch:
 
     def trees(self) -> dict[str, str]:
         return {name: self.site.sh(name, TREE) for name in NAMES}
+
+    def data(self) -> dict[str, str]:
+        return {name: self.site.sh(name, DATA) for name in APPLICATION}
 
     def one_serves(self, target: str) -> None:
         """Prove that the target serves through the proxy, and that the other one cannot be started."""
@@ -167,12 +175,14 @@ def test_what_is_not_ready_is_refused_whole_and_nothing_is_touched(plain: Switch
 
 @long
 def test_a_dry_run_shows_the_plan_and_changes_nothing(switch: Switch) -> None:
-    before, runs = switch.trees(), list(results(switch.site.state))
+    before, runs, data = switch.trees(), list(results(switch.site.state)), switch.data()
+    assert all("learning.db" in one for one in data.values())
     for words, more in ((["--check"], {}), ([], {"failover_dry_run": True})):
         done = switch.to("tutor2", *words, failover_confirm="", **more)
         assert done.returncode == 0
         assert "would hand over to tutor2, epoch 2" in done.stdout and "quiesce: tutor1" in done.stdout
     assert switch.trees() == before and list(results(switch.site.state)) == runs
+    assert switch.data() == data
 
 
 @long
