@@ -46,6 +46,13 @@ options:
       - What the run is for.
     type: str
     default: ""
+  supersedes:
+    description:
+      - Runs that are known to be over, whose locks are taken as if they were free. Their controller could not reach the
+        host to give them back.
+    type: list
+    elements: str
+    default: []
   state_dir:
     description:
       - Where the lock lies.
@@ -133,7 +140,8 @@ def act(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     where, run_id = Path(params["state_dir"]), params["run_id"]
     if params["state"] == "free":
         return lock.free(where, run_id, check_mode)
-    return lock.hold(where, run_id, params["controller"], params["expires_s"], params["reason"], check_mode)
+    words = (params["controller"], params["expires_s"], params["reason"])
+    return lock.hold(where, run_id, *words, check_mode, params["supersedes"])
 
 
 def main() -> NoReturn:
@@ -144,6 +152,7 @@ def main() -> NoReturn:
             controller=dict(type="str", default=""),
             expires_s=dict(type="int", default=1800),
             reason=dict(type="str", default=""),
+            supersedes=dict(type="list", elements="str", default=[]),
             state_dir=dict(type="path", default="/var/lib/tutor-ops"),
         ),
         supports_check_mode=True,

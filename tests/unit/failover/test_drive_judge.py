@@ -124,6 +124,14 @@ def test_a_lock_that_is_over_and_the_own_one_refuse_nothing() -> None:
         assert not judge(HOSTS, request(), spoil("tutor1", "lock", value=held)).refusals
 
 
+def test_the_lock_of_a_run_that_is_over_here_is_nobodys() -> None:
+    """Its host did not answer when it was given back; a run of another controller may still be under way."""
+    said = spoil("tutor1", "lock", value={**LOCK, "run_id": "lost"})
+    judged = judge(HOSTS, request(ended=["other", "lost"]), said)
+    assert not judged.refusals and judged.supersedes == ["lost"]
+    assert judge(HOSTS, request(ended=["other"]), said).refusals
+
+
 def test_the_host_that_serves_already_is_nothing_to_do() -> None:
     judged = judge(HOSTS, request(target="tutor1", confirm=""), looks())
     assert judged.way == "nothing" and not judged.checks

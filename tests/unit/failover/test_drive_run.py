@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from drive_hosts import HOSTS, looks
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.catalogue import summary
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, lock, runs
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import plan as planning
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import Plan
@@ -399,6 +400,53 @@ def test_a_run_keeps_its_name_from_a_refusal_to_its_end_and_no_longer(tmp_path: 
     assert drive(judged["directory"], World())["outcome"] == "done"
     with pytest.raises(OpsError, match="run run-1 is over"):
         begin(tmp_path)
+
+
+def test_a_lock_that_could_not_be_given_back_is_taken_by_the_next_run(tmp_path: Path) -> None:
+    world = World()
+    drive(begin(tmp_path)["directory"], world)
+    assert all("supersedes" not in told for _host, told in world.told("ops_lock"))
+    said = looks()
+    said["tutor2"]["lock"] = {
+        "run_id": "run-1",
+        "controller": "station",
+        "since": "x",
+        "expires": "2100-01-01T00:00:00Z",
+    }
+    asked = options(run_id="run-2")
+    judged = controller.open_run(tmp_path, asked, results(said), os.getpid(), dry=False)
+    drive(judged["directory"], world)
+    assert ("tutor2", ["run-1"]) in [(host, told.get("supersedes")) for host, told in world.told("ops_lock")]
+
+
+def test_the_lock_of_a_host_is_kept_but_from_a_run_that_is_over(tmp_path: Path) -> None:
+    hold = partial(lock.hold, tmp_path / "state", seconds=60, controller="station", reason="test")
+    assert hold(run_id="run-1")["changed"] and not hold(run_id="run-1")["changed"]
+    for others in ((), ("run-0",)):
+        with pytest.raises(OpsError, match="run run-1 of station"):
+            hold(run_id="run-2", supersedes=others)
+    assert hold(run_id="run-2", supersedes=("run-0", "run-1"))["lock"]["run_id"] == "run-2"
+    with pytest.raises(OpsError, match="run run-2"):
+        lock.free(tmp_path / "state", "run-1")
+
+
+def test_an_emergency_does_not_wait_for_an_application_that_answers_nobody_and_switches_before_it_asks(
+    tmp_path: Path,
+) -> None:
+    """The unit runs, and nothing comes of it: no user is served meanwhile, neither there nor by the proxies."""
+    said = looks()
+    for look in said.values():
+        look["peers"] = [{**peer, "http": 502} for peer in look["peers"]]
+    names = {}
+    for mode in ("emergency", "switchover"):
+        judged = controller.open_run(tmp_path / mode, options(mode=mode), results(said), os.getpid(), dry=False)
+        plan = Plan.from_dict(json.loads((Path(judged["directory"]) / runs.PLAN).read_text()))
+        names[mode] = [step.name for step in plan.steps]
+        quiesce = plan.step("quiesce")
+        assert quiesce is not None
+        told = quiesce.calls["tutor1"].options.get("stop_timeout")
+        assert (judged["condition"], told) == ("frozen", planning.HASTE_SECONDS if mode == "emergency" else None)
+    assert names["emergency"] == [name for name in names["switchover"] if name != "probe"]
 
 
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:

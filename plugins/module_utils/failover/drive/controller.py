@@ -84,7 +84,7 @@ def look_of(result: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], pid: int, dry: bool) -> dict[str, Any]:
     """Judge, and begin a run or go on with one; changes nothing in a dry run or when refused."""
-    hosts, request, settings = _read(options, dry)
+    hosts, request, settings = _read(options, dry, runs.ended(base))
     seen = {name: look_of(looks.get(name)) for name in hosts.all}
     abandon = str(options.get("abandon") or "")
     refusal, old = _unfinished(base, request, abandon, pid)
@@ -130,9 +130,9 @@ def task(params: Mapping[str, Any], check_mode: bool, pid: int) -> dict[str, Any
     return close(Path(judged["directory"])) if judged.get("act") else refuse(judged)
 
 
-def _read(options: Mapping[str, Any], dry: bool) -> tuple[Hosts, Request, Settings]:
+def _read(options: Mapping[str, Any], dry: bool, ended: list[str]) -> tuple[Hosts, Request, Settings]:
     try:
-        request = Request(**{**options["request"], "now": time.time(), "dry": dry})
+        request = Request(**{**options["request"], "now": time.time(), "dry": dry, "ended": ended})
         return Hosts(**options["hosts"]), request, Settings(**options["settings"])
     except (TypeError, KeyError) as exc:
         raise OpsError(f"the options of this run cannot be read: {exc}") from exc

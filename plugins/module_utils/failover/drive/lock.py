@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -53,9 +53,15 @@ class Lock:
 
 
 def hold(
-    state_dir: Path, run_id: str, controller: str, seconds: float, reason: str, check_mode: bool = False
+    state_dir: Path,
+    run_id: str,
+    controller: str,
+    seconds: float,
+    reason: str,
+    check_mode: bool = False,
+    supersedes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Take the lock for a run or keep it; raise OpsError while another run has it."""
+    """Take the lock for a run or keep it; raise OpsError while another run has it, but for those of ``supersedes``."""
     if not run_id:
         raise OpsError("run_id is empty: expected the run that takes the lock")
     if not check_mode:
@@ -64,7 +70,7 @@ def hold(
         return _told(None, None, True)
     with durable.alone(state_dir, LOCK_SECONDS):
         before, now = Lock.read(state_dir), datetime.now(timezone.utc)
-        if before and before.run_id != run_id and not before.over(now):
+        if before and before.run_id not in (run_id, *supersedes) and not before.over(now):
             raise OpsError(
                 f"run {before.run_id} of {before.controller} ({before.reason}) holds this host since {before.since}, until "
                 f"{before.expires}: expected no other run. Let it end; if it never will: module ops_lock, state free, run_id "

@@ -183,7 +183,13 @@ class _Maker:
     # The steps
 
     def _lock(self) -> Step:
-        options = {"state": "held", "controller": self.settings.controller, "expires_s": self.settings.lock_seconds}
+        options: dict[str, Any] = {
+            "state": "held",
+            "controller": self.settings.controller,
+            "expires_s": self.settings.lock_seconds,
+        }
+        if self.judged.supersedes:
+            options["supersedes"] = list(self.judged.supersedes)
         return self._each("lock", self._locked(), "ops_lock", {**options, **self.why})
 
     def _locked(self) -> list[str]:
