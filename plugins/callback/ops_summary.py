@@ -66,6 +66,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.render.acts im
 # Tag of a task that fails a host for findings it has reported already.
 VERDICT = "ops_verdict"
 
+# Tag of a task that asks a host whether the run is about it: one that does not answer is told of by the role that asks.
+ASKS = "ops_asks"
+
 # The module whose silence is that of the whole host; an action that takes too long says nothing about the host.
 LOOK = "service_health"
 
@@ -144,6 +147,8 @@ class CallbackModule(CallbackBase):
 
     @_never_raises
     def v2_runner_on_unreachable(self, result: Any) -> None:
+        if ASKS in result.task.tags:
+            return
         self._first_host = self._first_host or result.host
         self._unreachable[result.host.name] = str(result.result.get("msg", ""))
 
@@ -179,7 +184,8 @@ class CallbackModule(CallbackBase):
             # Of a task, Ansible tells a callback in no other way that it failed; of the turns of a loop, it does.
             turns = [step for step in Step(data, _module(result), kind).parts if step.result is not data]
             done = [{**turn.result, "what": turn.what} for turn in turns] or [{**data, "failed": failed}]
-            self._done.append({"kind": kind, "subject": result.host.name, "data": {"results": done}})
+            done = [one for one in done if not one.get("standby_of")]
+            self._done += [{"kind": kind, "subject": result.host.name, "data": {"results": done}}] if done else []
         for part in parts:
             checks = part.get("checks") if isinstance(part, dict) else None
             found = [check for check in checks if _is_check(check)] if isinstance(checks, list) else []

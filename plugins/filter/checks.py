@@ -91,6 +91,19 @@ def ops_events(
     return events
 
 
+@_readable
+def ops_served(hosts: Mapping[str, Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return where the work of the host that serves was tried, and which hosts serve; see ops_served.yml."""
+    tried = {
+        host: [part for step in _steps(variables, steps) for part in step.parts if part.result and not part.skipped]
+        for host, variables in hosts.items()
+    }
+    return {
+        "by": [host for host, parts in tried.items() if any(not part.standby_of for part in parts)],
+        "serves": sorted({part.standby_of for parts in tried.values() for part in parts} - {""}),
+    }
+
+
 def _data(step: Step) -> dict[str, Any]:
     """Return what is worth keeping of the result of an action."""
     # The item of a loop may be all the variables of something; what it is called is in ``what``.
@@ -126,4 +139,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map names to functions."""
-        return {f.__name__: f for f in (ops_shift, ops_envelope, ops_events, ops_reached, ops_verdict, ops_steps)}
+        runs = (ops_envelope, ops_events, ops_served)
+        return {f.__name__: f for f in (*runs, ops_shift, ops_reached, ops_verdict, ops_steps)}

@@ -99,9 +99,17 @@ class Step(NamedTuple):
         return [self._replace(result=result, what=f"{self.what} {_item(result)}".strip()) for result in results]
 
     @property
+    def standby_of(self) -> str:
+        """The host that serves, where a module left its work to it or judged only what may lie on a standby."""
+        return str(self.result.get("standby_of") or "")
+
+    @property
     def eventful(self) -> bool:
-        """Whether there is something to record beside the run itself."""
-        if not self.kind or not self.result or self.skipped:
+        """Whether there is something to record beside the run itself.
+
+        On a standby there is not: who asks for the last backup or verification means the service's.
+        """
+        if not self.kind or not self.result or self.skipped or self.standby_of:
             return False
         return self.failed or bool(self.result.get("changed")) or not self.only_changes
 

@@ -19,11 +19,13 @@ description:
   - A copy that is damaged, has no table or fewer rows than O(floors) is kept as C(.bad), which nothing takes for a
     backup. The module then fails, with the findings in RV(checks), and removes nothing.
   - Takes the lock of the database's directory together with other backups, and that of O(dest) alone.
+  - On a standby it takes no snapshot, unless O(serving=false): its database is as old as the last switch.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.serving
 options:
   path:
     description:
@@ -257,6 +259,11 @@ archive:
       returned: when made
       type: dict
       sample: {copy: 0.1, total: 0.1}
+standby_of:
+  description: The host that serves, when this one is its standby and no snapshot was taken; else empty.
+  returned: success
+  type: str
+  sample: ""
 rejected:
   description: What was made and is not good, kept as C(.bad).
   returned: success
@@ -277,6 +284,7 @@ checks:
   description:
     - The findings C(backup.made), C(backup.proof), C(backup.rows), C(backup.files), C(backup.space),
       C(backup.retention) and C(backup.interrupted), as far as they apply; also when the module fails over the copy.
+    - On a standby only C(backup.standby), which is skipped.
   returned: success
   type: list
   elements: dict
@@ -313,7 +321,7 @@ def main() -> NoReturn:
     def work(tell: Tell) -> dict[str, Any]:
         now = datetime.now(timezone.utc)
         made = backup.run(params, Deadline(params["deadline"]), tell, module.check_mode, now)
-        result = {**made.as_dict(), "changed": True}
+        result = {**made.as_dict(), "changed": not made.standby_of}
         if not module._diff:
             del result["diff"]
         if made.failed:

@@ -19,11 +19,14 @@ description:
   - A snapshot that is not compressed is read where it lies, without a lock and without leaving anything beside it.
     Another one is unpacked into a private directory, which is removed whatever happens; what a killed run left is
     removed by the next one.
+  - On a standby the snapshots from when it served are proved like any other. What the host that serves is asked for is
+    left out, unless O(serving=false); their age, O(schema_of), and that there is one at all.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes.observes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.serving
   - bilingual_tutor.ops.proving
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst).
@@ -97,6 +100,11 @@ ok:
   returned: success
   type: bool
   sample: true
+standby_of:
+  description: The host that serves, when this one is its standby and was judged as that; else empty.
+  returned: success
+  type: str
+  sample: ""
 file:
   description: The file behind the pointer, empty when there is none.
   returned: success

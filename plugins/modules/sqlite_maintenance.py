@@ -19,11 +19,13 @@ description:
     slices that were done stay.
   - Never makes a database. Refuses a path that is missing, empty or no database, a link to another owner's file, a
     user who is neither root nor the owner, and a file that O(service) does not have open.
+  - On a standby it does nothing, unless O(serving=false).
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.serving
 options:
   path:
     description:
@@ -165,10 +167,16 @@ actions:
       before: {bytes: 4194304, pages: 1024, freelist: 12, wal_bytes: 0}
       after: {bytes: 4194304, pages: 1025, freelist: 12, wal_bytes: 8272}
       lines: ["vocabulary: no statistics of words"]
+standby_of:
+  description: The host that serves, when this one is its standby and nothing was done; else empty.
+  returned: success
+  type: str
+  sample: ""
 checks:
   description:
     - The checks C(maintenance.quick_check), C(maintenance.integrity), C(maintenance.foreign_keys),
-      C(maintenance.action) for each other action, C(maintenance.reclaimed) and C(maintenance.stall).
+      C(maintenance.action) for each other action, C(maintenance.reclaimed) and C(maintenance.stall). On a standby only
+      C(maintenance.standby), which is skipped.
   returned: success
   type: list
   elements: dict

@@ -18,11 +18,13 @@ description:
   - A run that is killed leaves a journal beside the database. The next run finishes it before it does anything else, by
     putting the former database back unless the new one was proved already.
   - Restarting the service ends all sessions and forgets what it holds in memory.
+  - On a standby it refuses to replace the database, unless O(serving=false). A scratch place is not refused.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:
   - bilingual_tutor.ops.attributes
   - bilingual_tutor.ops.acting
+  - bilingual_tutor.ops.serving
   - bilingual_tutor.ops.proving
 requirements:
   - The program C(zstd) for snapshots that end in C(.zst), and C(litestream) for O(litestream).
@@ -167,6 +169,14 @@ EXAMPLES = r"""
       vocabulary: 1
     host: "{{ inventory_hostname }}"
     confirm: tutor1
+
+- name: Replace the database of a standby, which nobody is served from
+  bilingual_tutor.ops.sqlite_restore:
+    snapshot: /opt/bilingual-tutor/backups/learning_latest.db
+    path: /opt/bilingual-tutor/bilingual_tutor/storage/learning.db
+    host: "{{ inventory_hostname }}"
+    confirm: tutor2
+    serving: false
 
 - name: Restore to a scratch place, to take single rows from it
   bilingual_tutor.ops.sqlite_restore:

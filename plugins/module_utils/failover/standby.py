@@ -5,9 +5,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover import epoch, fence
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import PATH, Config
+
+# Options of the modules that do what only the host that serves has to do. Documented by the fragment serving.
+SERVING_OPTIONS: dict[str, dict[str, Any]] = {
+    "serving": {"type": "bool", "default": True},
+    "config": {"type": "path", "default": PATH},
+}
+
+
+def left_to(options: Mapping[str, Any]) -> str:
+    """Return the host that a module with SERVING_OPTIONS leaves its work to; empty where it does it here.
+
+    Whoever calls the code below the module without these options has decided already: a promotion verifies on a standby.
+    """
+    return serves_elsewhere(options["config"]) if options.get("serving") else ""
 
 
 def serves_elsewhere(path: str = PATH) -> str:

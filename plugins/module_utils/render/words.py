@@ -135,6 +135,7 @@ AREA = Area(
         "report.act.failover.run": Text("Failover", "主备切换"),
         "report.act.drill.run": Text("Disaster recovery drill", "灾备演练"),
         "report.act.drill.restore": Text("Rehearsed restore", "演练恢复"),
+        "report.act.serving.none": Text("What only the host that serves does", "仅由服务主机执行的操作"),
         "report.act.maintenance.sqlite": Text("Database maintenance", "数据库维护"),
         "report.act.maintenance.temp_clean": Text("Temporary files", "临时文件清理"),
         "report.fact.snapshot": Text("Snapshot", "快照"),

@@ -58,6 +58,14 @@ AREA = Area(
             uom="ms",
             source="how long the write lock was held, measured",
         ),
+        "maintenance.standby": Rule(
+            title=Text("No maintenance of a standby's database", "备机上不维护数据库"),
+            fix=Text(
+                "Nothing is to be done here: the database is taken care of on the host that serves. To act on this one all the "
+                "same: serving: false.",
+                "本机无需处理：数据库在提供服务的主机上维护。如仍需维护本机数据库：serving: false。",
+            ),
+        ),
     },
     sentences={
         "maintenance.check_ok": Text("ok in {seconds:.2f} s", "正常，耗时 {seconds:.2f} 秒"),
@@ -193,6 +201,11 @@ AREA = Area(
         "maintenance.given_back": Text(
             "{value:.1f} MiB given back: {before} before, {after} after",
             "释放 {value:.1f} MiB：由 {before} 降至 {after}",
+        ),
+        "maintenance.left_out": Text(
+            "nothing done: {primary} serves, and this host is fenced as its standby; to act on it all the same: "
+            "serving: false",
+            "未执行：由 {primary} 提供服务，本机作为备机已隔离；如仍需执行：serving: false",
         ),
         "maintenance.kept_out": Text(
             "writers were kept out for up to {value:.0f} ms at a time (allowed {budget:.0f}, 0 is no limit)",

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import SERVING_OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import zone
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target import OPTIONS as TARGET_OPTIONS
 
@@ -23,6 +24,7 @@ ORDER = CHECKS + WRITES
 # Options of the module, but for its deadline and its progress.
 OPTIONS: dict[str, dict[str, Any]] = {
     **TARGET_OPTIONS,
+    **SERVING_OPTIONS,
     "actions": {"type": "list", "elements": "str", "required": True, "choices": list(ORDER)},
     "max_stall_ms": {"type": "int", "default": 500},
     "busy_timeout": {"type": "float", "default": 5.0},

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Status
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import left_to
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import run_isolated
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell, silent
@@ -30,6 +32,11 @@ def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str
     """Run the actions, or only plan them; return the module's result. Raises OpsError when nothing could be done."""
     wanted = Wanted.from_options(options)
     say = AREA.reporter(options.get("thresholds"), source="sqlite_maintenance")
+    primary = left_to(options)
+    if primary:
+        # What stands still needs no care, and the next replica takes its place.
+        left = say.find("maintenance.standby", Status.SKIPPED, "maintenance.left_out", options["path"], primary=primary)
+        return {"changed": False, "standby_of": primary, "actions": {}, "checks": [left.as_dict()]}
     deadline = Deadline(wanted.deadline)
     target = find_target(options)
     alone = wanted.writes and not plan
@@ -43,6 +50,7 @@ def run(options: Mapping[str, Any], plan: bool, tell: Tell = silent) -> dict[str
     changed = any(one.changed for one in results.values())
     found = {
         "changed": changed,
+        "standby_of": "",
         "actions": {name: _told(one) for name, one in results.items()},
         "checks": [check.as_dict() for check in judge(say, target, wanted, results)],
     }

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import SERVING_OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore import litestream
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import queries
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    **SERVING_OPTIONS,
     "snapshot": {"type": "path"},
     "litestream": litestream.OPTIONS,
     "path": {"type": "path", "required": True},

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils import proc
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.accounts import user_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import left_to
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.service import Unit
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.users import usage
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import listed
@@ -97,6 +98,21 @@ def _right_file(place: Place) -> None:
         raise OpsError(
             f"{place.unit.name} does not use {place.path}, it has {listed(found.others)} open: expected the database it has "
             "open; correct tutor_database"
+        )
+
+
+def refuse_standby(spec: Mapping[str, Any], place: Place) -> None:
+    """On a standby nobody would be served what is restored, and the next replica would replace it.
+
+    A scratch place is as good there as anywhere.
+    """
+    primary = left_to(spec)
+    if primary and (place.seen or place.unit.name):
+        raise OpsError(
+            f"{primary} serves, and this host is fenced as its standby: expected a restore of {place.path} where the users "
+            f"are. Restore on {primary} (playbook restore: -e ops_confirm={primary}, first with --check, which only shows "
+            "the plan), or to a path where nothing is yet, without service. To replace the standby's database all the same: "
+            "serving: false (-e ops_serving=false)"
         )
 
 

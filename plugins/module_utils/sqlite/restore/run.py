@@ -29,6 +29,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore
     Place,
     find_place,
     refuse_pidfile,
+    refuse_standby,
     refuse_unconfirmed,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore.recover import recover
@@ -49,6 +50,7 @@ def restore(spec: Mapping[str, Any], deadline: Deadline, tell: Tell = silent, ch
     if spec.get("litestream"):
         litestream.moment(spec["litestream"]["timestamp"])
     place = find_place(spec)
+    refuse_standby(spec, place)
     refuse_unconfirmed(spec, place)
     try:
         with locked(place.path.parent, f"a restore of {place.path}"):

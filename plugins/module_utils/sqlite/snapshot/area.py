@@ -72,6 +72,15 @@ AREA = Area(
                 "修正文件列表，或使所列文件可读（证据给出每项原因）。",
             ),
         ),
+        "backup.standby": Rule(
+            title=Text("No backup of a standby", "备机上不备份"),
+            fix=Text(
+                "Nothing is to be done here: the backup is made on the host that serves. To copy this database as it stood at "
+                "the switch: serving: false (playbook: -e ops_hosts=HOST -e ops_serving=false).",
+                "本机无需处理：备份在提供服务的主机上执行。如需复制本机切换时留下的数据库：serving: false（剧本：-e ops_hosts=主机名 "
+                "-e ops_serving=false）。",
+            ),
+        ),
     },
     sentences={
         "backup.made_is": Text(
@@ -111,6 +120,11 @@ AREA = Area(
         "backup.interrupted_no": Text("nothing was left behind", "无残留"),
         "backup.interrupted_yes": Text(
             "{count} half-made files of an interrupted run removed: {names}", "已清除中断备份的 {count} 个半成品：{names}"
+        ),
+        "backup.left_out": Text(
+            "no snapshot taken: {primary} serves, and this host is fenced as its standby; to take one all the same: "
+            "serving: false",
+            "未生成快照：由 {primary} 提供服务，本机作为备机已隔离；如仍需生成：serving: false",
         ),
         "backup.files_all": Text("{count} entries, {size}", "{count} 项，{size}"),
         "backup.files_some": Text(

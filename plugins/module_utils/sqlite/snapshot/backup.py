@@ -22,6 +22,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Re
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import Check
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.dirlock import locked
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import SERVING_OPTIONS, left_to
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.progress import Tell
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.shifts import zone
@@ -59,6 +60,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target 
 # Options of the module, but for its deadline and its progress.
 OPTIONS: dict[str, dict[str, Any]] = {
     **TARGET_OPTIONS,
+    **SERVING_OPTIONS,
     "dest": {"type": "path", "required": True},
     "create_dest": {"type": "bool", "default": False},
     "databases": {"type": "list", "elements": "path", "default": []},
@@ -103,7 +105,10 @@ class Job:
 
 @dataclass
 class Result:
-    """What a run did; ``failed`` says why the set is not complete, empty when it is."""
+    """What a run did; ``failed`` says why the set is not complete, empty when it is.
+
+    ``standby_of`` is the host that the backup was left to, since it serves and this one is fenced.
+    """
 
     snapshots: list[dict[str, Any]] = field(default_factory=list)
     archive: dict[str, Any] = field(default_factory=dict)
@@ -114,12 +119,14 @@ class Result:
     after: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     failed: str = ""
+    standby_of: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the module returns, as plain JSON data."""
         return {
             "snapshot": self.snapshots[0] if self.snapshots else {}, "snapshots": self.snapshots, "archive": self.archive,
             "rejected": self.rejected, "removed": self.removed, "cleaned": self.cleaned,
+            "standby_of": self.standby_of,
             "checks": [check.as_dict() for check in self.checks],
             "diff": {side: "".join(f"{name}\n" for name in getattr(self, side)) for side in ("before", "after")},
         }  # fmt: skip
@@ -127,6 +134,11 @@ class Result:
 
 def run(options: Mapping[str, Any], deadline: Deadline, tell: Tell, check_mode: bool, now: datetime) -> Result:
     """Make a set of snapshots, or plan it in check mode; raise OpsError when that cannot be begun or ended."""
+    primary = left_to(options)
+    if primary:
+        # Root could read the database that is shut here: it ended with the switch, and its copy would look good.
+        left = judge.left_out(judge.reporter(options["thresholds"]), options["path"], primary)
+        return Result(checks=[left], standby_of=primary)
     job = prepare(options, now)
     with contextlib.ExitStack() as stack:
         for directory in sorted({os.path.dirname(target.real) for target in job.targets.values()}):

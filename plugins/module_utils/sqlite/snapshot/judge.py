@@ -23,6 +23,11 @@ def reporter(thresholds: Mapping[str, Any] | None) -> Reporter:
     return AREA.reporter(thresholds, source="backup")
 
 
+def left_out(say: Reporter, path: str, primary: str) -> Check:
+    """Tell that there is no backup to be made of a standby's database."""
+    return say.find("backup.standby", Status.SKIPPED, "backup.left_out", path, primary=primary)
+
+
 def database(say: Reporter, made: Database, floors: Mapping[str, int]) -> tuple[list[Check], str]:
     """Judge one copy; return its checks and, when it must not count, the fault as one sentence."""
     item, proof = made.target.path, made.proof

@@ -24,6 +24,10 @@ def judge_age(case: Case, manifest: Manifest) -> None:
         case.find("snapshot.age", Status.WARNING, "snapshot.age_future", created=manifest.created)
         return
     age = max(0.0, age)
+    primary = case.verdict.standby_of
+    if primary:  # nothing newer is made here, and what is lost with this one is not the service
+        case.find("snapshot.age", Status.SKIPPED, "snapshot.age_standby", age=duration(age), primary=primary)
+        return
     case.verdict.checks.append(case.say.measure("snapshot.age", age / 3600, "snapshot.age_is", age=duration(age)))
 
 

@@ -113,6 +113,10 @@ AREA = Area(
         "snapshot.file_entries": Text("{name}, {size}, {count} entries", "{name}，{size}，共 {count} 项"),
         "snapshot.file_archive": Text("{name}: {error}", "{name}：{error}"),
         "snapshot.file_missing": Text("{path} does not exist", "{path} 不存在"),
+        "snapshot.file_standby": Text(
+            "{path} does not exist: {primary} serves and makes the snapshots, this host is its standby",
+            "{path} 不存在：由 {primary} 提供服务并生成快照，本机为备机",
+        ),
         "snapshot.file_dangling": Text(
             "{path} points to {target}, which does not exist", "{path} 指向的 {target} 不存在"
         ),
@@ -177,6 +181,10 @@ AREA = Area(
         "snapshot.floors_enough": Text("{count} tables reach their floors", "{count} 张表达到下限"),
         "snapshot.floors_few": Text("too few rows: {names}", "行数不足：{names}"),
         "snapshot.age_is": Text("made {age} ago", "生成于 {age} 前"),
+        "snapshot.age_standby": Text(
+            "made {age} ago, which is not judged: {primary} serves and makes the newer ones, this host is its standby",
+            "生成于 {age} 前，不作判断：由 {primary} 提供服务并生成新快照，本机为备机",
+        ),
         "snapshot.age_future": Text(
             "made at {created}, which is to come: a clock is wrong", "生成时间 {created} 在未来：时钟有误"
         ),

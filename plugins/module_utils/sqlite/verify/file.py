@@ -44,6 +44,15 @@ def resolve(case: Case) -> Path | None:
         if target != path:
             bad("snapshot.file_dangling", "missing", target=target.name)
             return None
+        if case.verdict.standby_of:  # a host that never served has made none
+            case.find(
+                "snapshot.file",
+                Status.SKIPPED,
+                "snapshot.file_standby",
+                path=str(path),
+                primary=case.verdict.standby_of,
+            )
+            return None
         bad("snapshot.file_missing", "missing")
         return None
     except OSError as exc:

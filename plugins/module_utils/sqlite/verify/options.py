@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.standby import SERVING_OPTIONS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify import queries
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.scratch import places
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
+    **SERVING_OPTIONS,
     "floors": {"type": "dict", "default": {}},
     "queries": queries.OPTIONS,
     "schema_of": {"type": "path"},

@@ -21,7 +21,7 @@ AGES = ("snapshot.age", "snapshot.newest")
 class Verdict:
     """What was found of one snapshot.
 
-    ``path`` is the file behind the pointer, ``facts`` are those of its proof, ``header`` that of its database; empty or
+    ``standby_of`` is the host that serves when this one is its standby, ``path`` is the file behind the pointer, ``facts`` are those of its proof, ``header`` that of its database; empty or
     None for what could not be seen.
     """
 
@@ -32,6 +32,7 @@ class Verdict:
     header: Header | None = None
     sha256: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    standby_of: str = ""
 
     @property
     def ok(self) -> bool:
@@ -42,6 +43,7 @@ class Verdict:
         """Return plain JSON data."""
         return {
             "ok": self.ok,
+            "standby_of": self.standby_of,
             "file": str(self.path or ""),
             "manifest": self.manifest.as_dict() if self.manifest else {},
             "rows": self.facts.get("rows", {}),
