@@ -158,22 +158,23 @@ EXAMPLES = r"""
 RETURN = r"""
 snapshot:
   description: The snapshot of O(path). In check mode only C(path), C(database) and C(pointer), as they would be.
+    Empty on a standby.
   returned: success
   type: dict
   contains: &snapshot
     path:
       description: The snapshot.
-      returned: success
+      returned: unless there is none
       type: str
       sample: /opt/bilingual-tutor/backups/learning_20261123T020000Z.db
     database:
       description: The live database.
-      returned: success
+      returned: unless there is none
       type: str
       sample: /opt/bilingual-tutor/bilingual_tutor/storage/learning.db
     pointer:
       description: The link to the newest snapshot.
-      returned: success
+      returned: unless there is none
       type: str
       sample: /opt/bilingual-tutor/backups/learning_latest.db
     manifest:

@@ -76,8 +76,8 @@ AREA = Area(
             title=Text("No backup of a standby", "备机上不备份"),
             fix=Text(
                 "Nothing is to be done here: the backup is made on the host that serves. To copy this database as it stood at "
-                "the switch: serving: false (playbook: -e ops_hosts=HOST -e ops_serving=false).",
-                "本机无需处理：备份在提供服务的主机上执行。如需复制本机切换时留下的数据库：serving: false（剧本：-e ops_hosts=主机名 "
+                "the switch: serving: false (playbook: --limit HOST -e ops_serving=false).",
+                "本机无需处理：备份在提供服务的主机上执行。如需复制本机切换时留下的数据库：serving: false（剧本：--limit 主机名 "
                 "-e ops_serving=false）。",
             ),
         ),
