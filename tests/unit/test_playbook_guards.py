@@ -148,3 +148,10 @@ def test_steps_in_words():
     steps = [{"step": "stop", "seconds": 0.1}, {"step": "fly"}]
     assert ops_steps(steps, "zh") == ["停止服务", "fly"]
     assert ops_steps(steps) == ["stop the service", "fly"]
+
+
+@pytest.mark.parametrize("name", ["backup", "backup_verification", "dr_drill"])
+def test_a_site_without_a_standby_is_not_warned_that_it_has_none(play, name):
+    status, text = play(name, "--list-hosts")
+    assert status == 0 and "alpha" in text
+    assert "Could not match supplied host pattern" not in text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -282,9 +283,12 @@ def test_after_a_switchover_the_new_primary_is_backed_up(site: Site) -> None:
     site.one.switched("tutor2", True)
     site.two.switched("tutor2", False)
     before = site.one.content
-    status, text = site.play("backup", ops_fail_on="unknown")
+    place = {"name": "far", "engine": "rsync", "destination": f"{site.top}/{{{{ inventory_hostname }}}}"}
+    far = [place] if shutil.which("rsync") else []
+    status, text = site.play("backup", ops_fail_on="unknown", backup_offsite=far)
     assert status == 0 and site.one.content == before and len(site.two.snapshots) == 1
-    assert site.events == [("backup.run", "tutor2"), ("check.run", "tutor1"), ("check.run", "tutor2")]
+    seen = [event for event in site.events if event != ("backup.offsite", "tutor2")]
+    assert seen == [("backup.run", "tutor2"), ("check.run", "tutor1"), ("check.run", "tutor2")]
     assert site.statuses("tutor1") == {"backup.standby": "SKIPPED"}
     status, text = site.play("backup_verification")
     assert status == 0
@@ -322,6 +326,14 @@ def test_a_named_host_is_backed_up_as_before(site: Site) -> None:
     status, text = site.play("backup", ops_hosts="tutor1", ops_locale="zh")
     assert status == 2 and "未执行任何操作" in text and "备机显示由 tutor2 提供服务" in text
     assert site.play("backup", ops_hosts="tutor1", ops_serving=False)[0] == 0 and len(site.one.snapshots) == 1
+
+
+@pytest.mark.timeout(240)
+def test_a_restore_of_the_old_primary_names_the_new_one(site: Site) -> None:
+    snapshot = site.one.switched("tutor2", True).old_snapshot()
+    status, text = site.play("restore", ops_restore_snapshot=str(snapshot))
+    assert status == 2 and "tutor2 serves, and this host is fenced as its standby" in text
+    assert site.statuses("tutor1") == {"action.completed": "CRITICAL"}
 
 
 @pytest.mark.timeout(240)
