@@ -19,7 +19,7 @@ description:
   - A copy that is damaged, has no table or fewer rows than O(floors) is kept as C(.bad), which nothing takes for a
     backup. The module then fails, with the findings in RV(checks), and removes nothing.
   - Takes the lock of the database's directory together with other backups, and that of O(dest) alone.
-  - On a standby it takes no snapshot, unless O(serving=false): its database is as old as the last switch.
+  - On a standby it takes no snapshot, unless O(serving=false), since its database is as old as the last switch.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
 extends_documentation_fragment:

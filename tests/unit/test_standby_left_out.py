@@ -37,7 +37,7 @@ class Host:
             self.top / one for one in ("backups", "learning.db", "fencing.json")
         )
         self.backups.mkdir(parents=True)
-        with closing(sqlite3.connect(self.database)) as connection, connection:
+        with closing(sqlite3.connect(self.database, isolation_level=None)) as connection:
             connection.execute("CREATE TABLE vocabulary (word TEXT)")
             connection.execute("INSERT INTO vocabulary VALUES (?)", (name,))
 
@@ -171,7 +171,7 @@ def test_a_standby_that_never_served_has_no_snapshot_to_miss(run_module: Run, ho
 def test_a_restore_refuses_a_standby(run_module: Run, host: tuple[Host, bool]) -> None:
     ours, left_out = host
     snapshot = ours.old_snapshot()
-    with closing(sqlite3.connect(ours.database)) as connection, connection:
+    with closing(sqlite3.connect(ours.database, isolation_level=None)) as connection:
         connection.execute("INSERT INTO vocabulary VALUES ('later')")
     before = ours.content
     options = {"snapshot": str(snapshot), "config": str(ours.config), "host": "tutor1", "confirm": "tutor1"}

@@ -21,8 +21,8 @@ AGES = ("snapshot.age", "snapshot.newest")
 class Verdict:
     """What was found of one snapshot.
 
-    ``standby_of`` is the host that serves when this one is its standby, ``path`` is the file behind the pointer, ``facts`` are those of its proof, ``header`` that of its database; empty or
-    None for what could not be seen.
+    ``path`` is the file behind the pointer, ``facts`` are those of its proof, ``header`` that of its database; empty or
+    None for what could not be seen. ``standby_of`` is the host that serves when this one is its standby.
     """
 
     checks: list[Check] = field(default_factory=list)
