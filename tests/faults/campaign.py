@@ -38,6 +38,7 @@ import writers  # noqa: E402
 from debian_tree import LabError  # noqa: E402
 from failover_site import APPLICATION, FailoverSite  # noqa: E402
 from faults import DATABASE  # noqa: E402
+from inject import FAULTS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / ".cache" / "faults"
@@ -54,8 +55,10 @@ def say(text: str) -> None:
 class Campaign:
     """Runs over one site, and their results."""
 
-    def __init__(self, site: FailoverSite, directory: Path, seed: int, count: int, pause: float) -> None:
-        self.site, self.directory, self.seed = site, directory, seed
+    def __init__(
+        self, site: FailoverSite, directory: Path, seed: int, count: int, pause: float, fault: str | None = None
+    ) -> None:
+        self.site, self.directory, self.seed, self.fault = site, directory, seed, fault
         self._clients = (count, pause)
         self.history = acks.History()
         self.fleet = self._fleet()
@@ -102,7 +105,7 @@ class Campaign:
         name = f"r{number}"
         dice = random.Random(f"{self.seed}:{number}")
         began = time.monotonic()
-        bench = cases.Bench(self.site, self.fleet, name, dice, self.directory, number)
+        bench = cases.Bench(self.site, self.fleet, name, dice, self.directory, number, self.fault)
         try:
             case = cases.KINDS[kind](bench)
             result = case.run()
@@ -238,6 +241,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=16, help="clients that come through the proxy (16)")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds from one write of a client to its next (0.1)")
     parser.add_argument("--first", type=int, default=1, help="number of the first run, to repeat one of a schedule")
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="this one in each run of kind emergency or unreachable")
     parser.add_argument("--controls", default="all", help="negative controls: all, none, or names of them with commas")
     return parser
 
@@ -259,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ExitStack() as stack:
             ours = stack.enter_context(lab.Lab.reserved(NETS))
             site = FailoverSite(ours, directory)
-            campaign = Campaign(site, directory, seed, options.clients, options.pause)
+            campaign = Campaign(site, directory, seed, options.clients, options.pause, options.fault)
             results = campaign.results
             campaign.start()
             stack.callback(campaign.stop)

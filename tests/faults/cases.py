@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,11 +58,22 @@ class Bench:
     """What a run works with: the site, its writers, and its own dice."""
 
     def __init__(
-        self, site: FailoverSite, fleet: writers.Fleet, name: str, dice: Random, directory: Path, number: int = 0
+        self,
+        site: FailoverSite,
+        fleet: writers.Fleet,
+        name: str,
+        dice: Random,
+        directory: Path,
+        number: int = 0,
+        fault: str | None = None,
     ) -> None:
         self.site, self.fleet, self.name, self.dice, self.directory = site, fleet, name, dice, directory
-        self.number = number
+        self.number, self._fault = number, fault
         self.problems: list[str] = []
+
+    def fault(self, names: Sequence[str]) -> str:
+        """Return the fault of this run: the one that was asked for, or by the dice."""
+        return self._fault or self.dice.choice(names)
 
     def acks(self) -> list[acks.Ack]:
         """Return what was written in this run."""
@@ -266,7 +277,7 @@ class Emergency(Planned):
 
     def run(self) -> dict[str, Any]:
         bench, site = self.bench, self.site
-        name = bench.dice.choice(inject.REACHABLE)
+        name = bench.fault(inject.REACHABLE)
         old, new, epoch = site.primary(), site.standby(), int(site.epoch()["epoch"])
         bench.begin()
         attempt = bench.attempt("emergency_failover", new)
@@ -301,7 +312,7 @@ class Unreachable(Planned):
 
     def run(self) -> dict[str, Any]:
         bench, site = self.bench, self.site
-        name = bench.dice.choice(self.faults)
+        name = bench.fault(self.faults)
         old, new, epoch = site.primary(), site.standby(), int(site.epoch()["epoch"])
         bench.begin()
         attempt = bench.attempt("emergency_failover", new)

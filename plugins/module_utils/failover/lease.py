@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -215,6 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if options.check:
         return 0
+    # The watchdog's first word: who stood still and can hear it goes on at once, and has begun to fence when SIGKILL comes.
+    signal.signal(signal.SIGUSR1, lambda *_seen: None)
     config.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     lease = Lease(config)
     durable.say(f"lease of {config.ttl:g} s, fenced {config.bound:g} s after the last quorum of {config.needed}")
