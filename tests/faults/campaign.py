@@ -18,6 +18,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -252,6 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := lab.why_not():
         print(f"faults: {reason}", file=sys.stderr)
         return 2
+    # As with Ctrl-C: the playbook is ended and the hosts are taken down.
+    signal.signal(signal.SIGTERM, lambda *_seen: sys.exit(143))
     seed = options.seed if options.seed is not None else random.randrange(1 << 30)
     chosen = controls.choose(options.controls)
     directory = OUTPUT / time.strftime("%Y%m%dT%H%M%S")
