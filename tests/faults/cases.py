@@ -32,7 +32,7 @@ from inject import FAULTS, NotEngaged
 # So many writes have to be promised before anything happens, and again by the host that serves in the end.
 BEFORE, AFTER = 20, 20
 SERVE_SECONDS = 60.0
-# Nobody may wait longer than this while a host could serve.
+# Nobody may wait longer than this beyond the time for which a host was broken.
 LONGEST_DOWN = 60.0
 # Ends of a run as the playbook records them, and how many calls of the same command may be needed for one.
 ENDS = ("done", "degraded", "rolled_back", "refused")
@@ -70,6 +70,7 @@ class Bench:
         self.site, self.fleet, self.name, self.dice, self.directory = site, fleet, name, dice, directory
         self.number, self._fault = number, fault
         self.problems: list[str] = []
+        self.broken = 0.0  # seconds
 
     def fault(self, names: Sequence[str]) -> str:
         """Return the fault of this run: the one that was asked for, or by the dice."""
@@ -118,8 +119,8 @@ class Bench:
         if (node, epoch) != (record["primary"], record["epoch"]):
             self.problems.append(f"{node} answers in epoch {epoch}: expected {record['primary']} in {record['epoch']}")
         verdict = checker.check(self.acks(), there, account)
-        if verdict.gap is not None and verdict.gap > LONGEST_DOWN:
-            self.problems.append(f"nobody served for {verdict.gap:.0f} s")
+        if verdict.gap is not None and verdict.gap > LONGEST_DOWN + self.broken:
+            self.problems.append(f"nobody served for {verdict.gap:.0f} s, and a host was broken for {self.broken:.0f} s")
         return verdict
 
     def there(self, record: Mapping[str, Any]) -> tuple[str, int, list[str]]:
@@ -249,6 +250,8 @@ class Faulty(Planned):
                 if attempt.wait_for(process, step, "begin"):
                     process_ended_or(process, delay)
                     try:
+                        # From its begin until all else is mended.
+                        mend.callback(self.mended, time.monotonic())
                         FAULTS[name].on(site, old, new, mend)
                         reason = ""
                     except NotEngaged as exc:
@@ -264,6 +267,11 @@ class Faulty(Planned):
         if reason:
             fields.update(outcome="inconclusive", reason=reason, ended=outcome)
         return fields
+
+
+    def mended(self, since: float) -> None:
+        """Note for how long something was broken."""
+        self.bench.broken = time.monotonic() - since
 
 
 def process_ended_or(process: subprocess.Popen[bytes], seconds: float) -> None:
