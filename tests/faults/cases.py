@@ -120,7 +120,9 @@ class Bench:
             self.problems.append(f"{node} answers in epoch {epoch}: expected {record['primary']} in {record['epoch']}")
         verdict = checker.check(self.acks(), there, account)
         if verdict.gap is not None and verdict.gap > LONGEST_DOWN + self.broken:
-            self.problems.append(f"nobody served for {verdict.gap:.0f} s, and a host was broken for {self.broken:.0f} s")
+            self.problems.append(
+                f"nobody served for {verdict.gap:.0f} s, and a host was broken for {self.broken:.0f} s"
+            )
         return verdict
 
     def there(self, record: Mapping[str, Any]) -> tuple[str, int, list[str]]:
@@ -267,7 +269,6 @@ class Faulty(Planned):
         if reason:
             fields.update(outcome="inconclusive", reason=reason, ended=outcome)
         return fields
-
 
     def mended(self, since: float) -> None:
         """Note for how long something was broken."""
