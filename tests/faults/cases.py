@@ -157,6 +157,9 @@ class Bench:
         ``salvage`` also where the replica arrives by itself: what the host had alone would go with its old database.
         """
         primary, standby = self.site.primary(), self.site.standby()
+        sends = self.site.hosts[primary].root / "etc/tutor-ops/replication/epoch"
+        if int(sends.read_text(encoding="utf-8").rpartition("=")[2]) != self.site.epoch()["epoch"]:
+            self.site.lay_out()  # as a run says that turned back from beyond the epoch
         if salvage or not self.protected():
             done = self.site.play("bilingual_tutor.ops.salvage", salvage_confirm=standby)
             if done.returncode:
