@@ -449,6 +449,25 @@ def test_an_emergency_does_not_wait_for_an_application_that_answers_nobody_and_s
     assert names["emergency"] == [name for name in names["switchover"] if name != "probe"]
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_nobody_waits_for_the_replica_on_a_host_that_did_not_answer_a_moment_ago(tmp_path: Path, silent: bool) -> None:
+    world = World()
+    execute = world.execute
+
+    def lost(host: str, module: str, told: Mapping[str, Any]) -> dict[str, Any]:
+        if silent and host == "tutor1" and module.endswith("ops_epoch"):
+            return {"failed": True, "msg": "does not answer"}
+        return execute(host, module, told)
+
+    world.execute = lost  # type: ignore[method-assign]
+    result = drive(begin(tmp_path)["directory"], world)
+    asked = [host for host, _told in world.told("failover_look")]
+    assert (result["outcome"], asked) == (("degraded", []) if silent else ("done", ["tutor1"]))
+    assert not silent or result["left"] == ["reprotect", "protected"]
+    check = next(check for check in result["checks"] if check["id"] == "failover.protected")
+    assert ("does not answer" in check["summary"]) == silent
+
+
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     begin(tmp_path)
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

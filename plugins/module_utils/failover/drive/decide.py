@@ -94,6 +94,8 @@ def may_begin(plan: Plan, entries: Sequence[Entry], name: str, host: str) -> boo
     if not way or host in good(step, counted) or (name == TURN_FENCE and _done(step, entries)):
         return False
     before = way[: [one.name for one in way].index(name)]
+    if any(one.name == step.after and host in set(one.calls) - set(good(one, counted)) for one in before):
+        return False
     return all(one.soft or _done(one, entries) for one in before)
 
 

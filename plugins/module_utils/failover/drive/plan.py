@@ -20,6 +20,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 
 PREFIX = "bilingual_tutor.ops."
 POINT_OF_NO_RETURN = "epoch"
+REPROTECT = "reprotect"
 # Beyond LEASE_BOUND, for clocks that run at different speeds and a scheduler that is late.
 MARGIN_SECONDS = 3.0
 UNDO, UNLOCK = "undo", "unlock"
@@ -62,7 +63,8 @@ class Call:
 class Step:
     """Done when every host in ``required`` has ended well, and ``need`` of all.
 
-    What is ``soft`` does not keep the next from beginning: the run ends as degraded.
+    What is ``soft`` does not keep the next from beginning: the run ends as degraded. A host has no part in it when its own
+    part of the step ``after`` did not end well.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Step:
     required: Sequence[str] = ()
     need: int = 0
     soft: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -282,7 +285,7 @@ class _Maker:
         if self.settings.health_url:
             # The users' way, through each proxy.
             calls.update({name: self._health() for name in self.proxies})
-        return Step("reprotect", calls, required=required, soft=True)
+        return Step(REPROTECT, calls, required=required, soft=True)
 
     def _health(self) -> Call:
         look = {"url": self.settings.health_url, "return_content": False, "timeout": 5}
@@ -293,7 +296,8 @@ class _Maker:
             return Step("protected", {}, soft=True)
         options = {"host": self.old, "database": self.settings.database, "service": self.settings.service}
         call = Call("failover_look", options, self.settings.protect_seconds)
-        return Step("protected", {self.old: call}, required=[self.old], soft=True)
+        # Not for a host that did not answer a moment ago: the operator would wait a minute for what is known.
+        return Step("protected", {self.old: call}, required=[self.old], soft=True, after=REPROTECT)
 
     def _undo(self) -> Step:
         """Everything that may have been begun before the point of no return, taken back side by side.
