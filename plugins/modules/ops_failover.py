@@ -16,6 +16,8 @@ description:
     begins it, or goes on with the one of the same kind and target that was interrupted.
   - V(step) does the part that the host of the task has in a step, if it has one and the step may begin now, and
     journals its begin and its end. V(decide) says where the run goes. V(close) ends it.
+  - V(ended) names the runs that are over and still hold a host, for the option
+    O(bilingual_tutor.ops.ops_lock#module:supersedes).
   - Everything that lies between two tasks is in the directory of the run, on the disk before the next thing is done.
 author:
   - Bilingual Tutor Operations (@bilingual-tutor)
@@ -26,11 +28,11 @@ options:
     description:
       - Which part of the work.
     type: str
-    choices: [judge, step, decide, close]
+    choices: [judge, step, decide, close, ended]
     required: true
   dest:
     description:
-      - Directory of all runs on the controller; needed by V(judge).
+      - Directory of all runs on the controller; needed by V(judge) and V(ended).
     type: path
   options:
     description:
@@ -38,7 +40,7 @@ options:
     type: dict
   looks:
     description:
-      - By host the registered result of M(bilingual_tutor.ops.failover_look); needed by V(judge).
+      - By host the registered result of M(bilingual_tutor.ops.failover_look); needed by V(judge) and V(ended).
     type: dict
   dry:
     description:
@@ -170,6 +172,12 @@ left:
   type: list
   elements: str
   sample: [protected]
+ended:
+  description: Runs that are over, and could not give back the lock of a host that did not answer.
+  returned: state is ended
+  type: list
+  elements: str
+  sample: [20261123T010203Z-ab12cd]
 journal:
   description: The journal of the run.
   returned: state is close, of a run

@@ -167,7 +167,7 @@ def app_broken(site: FailoverSite, primary: str, standby: str, mend: ExitStack) 
 # --- the network
 
 
-def _deaf(site: FailoverSite, name: str, mend: ExitStack) -> None:
+def _unplug(site: FailoverSite, name: str, mend: ExitStack) -> None:
     host = site.hosts[name]
     mend.callback(lab.wait_for, f"{name}: ssh", host.speaks, 30)
     mend.callback(host.set_link, True)
@@ -177,7 +177,7 @@ def _deaf(site: FailoverSite, name: str, mend: ExitStack) -> None:
 @fault(*ALL)
 def primary_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The old primary's link is down."""
-    _deaf(site, primary, mend)
+    _unplug(site, primary, mend)
 
 
 def _drop(site: FailoverSite, name: str, hook: str, mend: ExitStack, *match: str) -> None:
@@ -222,26 +222,26 @@ def primary_cut_off(site: FailoverSite, primary: str, standby: str, mend: ExitSt
 @fault(*ALL)
 def standby_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The standby's link is down."""
-    _deaf(site, standby, mend)
+    _unplug(site, standby, mend)
 
 
 @fault(*ALL)
 def witness_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The link of one witness of three is down."""
-    _deaf(site, WITNESSES[0], mend)
+    _unplug(site, WITNESSES[0], mend)
 
 
 @fault(*ALL)
 def witnesses_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The links of two witnesses of three are down."""
     for name in WITNESSES:
-        _deaf(site, name, mend)
+        _unplug(site, name, mend)
 
 
 @fault(*ALL)
 def proxy_unplugged(site: FailoverSite, primary: str, standby: str, mend: ExitStack) -> None:
     """The proxy's link is down."""
-    _deaf(site, PROXY, mend)
+    _unplug(site, PROXY, mend)
 
 
 @fault("lock", "quiesce", "promote", "epoch")

@@ -202,6 +202,7 @@ def test_ops_failover(run_module, tmp_path, returns_as_documented):
     options = {"hosts": hosts, "request": asked, "settings": {"controller": "x", "database": "/x", "service": "x"}}
     judged = run_module("ops_failover", state="judge", dest=str(tmp_path), options=options, looks={})
     returns_as_documented("ops_failover", judged)
+    returns_as_documented("ops_failover", run_module("ops_failover", state="ended", dest=str(tmp_path), looks={}))
     assert (judged["act"], judged["outcome"]) == (False, "refused")
     closed = run_module("ops_failover", state="close", judged=judged)
     assert closed.pop("failed") and closed["checks"], "a run that is refused fails, and says as much as another"

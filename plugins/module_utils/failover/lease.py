@@ -88,9 +88,10 @@ class Lease:
             held = grant.read(config.run_dir)
         except OpsError as exc:
             return self._fence(0, str(exc), [], None)
-        if fence.read(config.state_dir):
+        fenced = fence.read(config.state_dir)
+        if fenced:
             # A run of ops_fence that was killed left the grant, which goes last.
-            return self._fence(0, "a fence was left half done", [], held) if held else self._fenced(begun)
+            return self._fence(0, "a fence was left half done", [], held) if held else self._fenced(begun, fenced)
         if held is None:
             return self._tell("idle", 0, begun, "no grant", [])
         renewed = max(held.boottime, self.renewed[1] if self.renewed[0] == held.epoch else 0.0)
@@ -111,15 +112,15 @@ class Lease:
         self.renewed = (held.epoch, renewed)
         return self._tell(verdict.action, held.epoch, renewed, verdict.reason, answers)
 
-    def _fenced(self, begun: float) -> str:
+    def _fenced(self, begun: float, fenced: fence.Fenced) -> str:
         """One round of a fenced host."""
-        config, fenced = self.config, fence.read(self.config.state_dir)
+        config = self.config
         try:
             record = epochs.read(config.state_dir)
         except OpsError as exc:
             return self._tell("fenced", 0, begun, str(exc), [])
-        own = fenced and record and (fenced.run_id, fenced.epoch) == (fence.ITSELF, record.epoch)
-        if not (own and record) or record.primary != config.host or config.policy != "quorum":
+        wanted = (fence.ITSELF, fenced.epoch, config.host, "quorum")
+        if record is None or (fenced.run_id, record.epoch, record.primary, config.policy) != wanted:
             self.agreed = None
             return self._tell("fenced", 0, begun, "fenced", [])
         answers = ask(config.witnesses, config.probe_timeout)

@@ -413,10 +413,20 @@ def test_a_lock_that_could_not_be_given_back_is_taken_by_the_next_run(tmp_path: 
         "since": "x",
         "expires": "2100-01-01T00:00:00Z",
     }
+    begin(tmp_path, run_id="run-0", confirm="")  # refused: it is over too, and holds nobody
+    assert controller.ended(tmp_path, said) == ["run-1"]
     asked = options(run_id="run-2")
     judged = controller.open_run(tmp_path, asked, results(said), os.getpid(), dry=False)
     drive(judged["directory"], world)
     assert ("tutor2", ["run-1"]) in [(host, told.get("supersedes")) for host, told in world.told("ops_lock")]
+
+
+def test_a_run_that_is_not_over_keeps_its_locks(tmp_path: Path) -> None:
+    begin(tmp_path)
+    said = looks()
+    for run_id in ("run-1", "../run-1", "of another controller"):
+        said["tutor2"]["lock"] = {"run_id": run_id}
+        assert controller.ended(tmp_path, said) == []
 
 
 def test_the_lock_of_a_host_is_kept_but_from_a_run_that_is_over(tmp_path: Path) -> None:

@@ -270,6 +270,23 @@ def test_a_run_that_fences_meanwhile_wins(config, monkeypatch):
     assert fence.observe(config).state == "fenced"
 
 
+def test_killed_between_its_grant_and_the_end_of_its_fence_it_begins_anew(config, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(_self):
+        raise Killed
+
+    host = Alone(config, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(fence.Fencing, "_unfence", die)
+        with pytest.raises(Killed):
+            host.turns(MINE, config.ttl + 1)
+    assert fence.observe(config).state == "half", "what is not done must not look done"
+    assert host.lease.turn() == "fenced" and fence.observe(config).state == "fenced"
+    assert host.turns(MINE, config.ttl + 1) == "renew" and fence.observe(config).state == "granted"
+
+
 def test_only_the_policy_quorum_lets_it_serve_again(config, monkeypatch):
     host = Alone(config, monkeypatch)
     host.lease.config = replace(host.config, policy="manual")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -54,7 +55,7 @@ RESULT_CHARS = 2000
 
 # Of the module ops_failover, and of the action of the same name, which needs no process of its own.
 SPEC: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "choices": ["judge", "step", "decide", "close"], "required": True},
+    "state": {"type": "str", "choices": ["judge", "step", "decide", "close", "ended"], "required": True},
     "dest": {"type": "path"},
     "options": {"type": "dict"},
     "looks": {"type": "dict"},
@@ -69,6 +70,7 @@ REQUIRED = [
     ("state", "step", ["directory", "step"]),
     ("state", "decide", ["directory"]),
     ("state", "close", ["judged"]),
+    ("state", "ended", ["dest", "looks"]),
 ]
 
 Execute = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
@@ -84,8 +86,9 @@ def look_of(result: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], pid: int, dry: bool) -> dict[str, Any]:
     """Judge, and begin a run or go on with one; changes nothing in a dry run or when refused."""
-    hosts, request, settings = _read(options, dry, runs.ended(base))
+    hosts, request, settings = _read(options, dry)
     seen = {name: look_of(looks.get(name)) for name in hosts.all}
+    request = replace(request, ended=ended(base, seen))
     abandon = str(options.get("abandon") or "")
     refusal, old = _unfinished(base, request, abandon, pid)
     if refusal is None and old is not None and abandon != old.run_id:
@@ -126,13 +129,22 @@ def task(params: Mapping[str, Any], check_mode: bool, pid: int) -> dict[str, Any
         return open_run(Path(params["dest"]), params["options"], params["looks"], pid, dry)
     if params["state"] == "decide":
         return decide(Path(params["directory"]))
+    if params["state"] == "ended":
+        looks = {name: look_of(result) for name, result in params["looks"].items()}
+        return {"changed": False, "ended": ended(Path(params["dest"]), looks)}
     judged = params["judged"]
     return close(Path(judged["directory"])) if judged.get("act") else refuse(judged)
 
 
-def _read(options: Mapping[str, Any], dry: bool, ended: list[str]) -> tuple[Hosts, Request, Settings]:
+def ended(base: Path, looks: Mapping[str, Any]) -> list[str]:
+    """Return the runs of this controller that are over and still hold a host, which did not answer in their end."""
+    held = {part(look, "lock", "run_id") for look in looks.values()}
+    return [run.run_id for run in runs.runs(base) if run.run_id in held and not run.is_open]
+
+
+def _read(options: Mapping[str, Any], dry: bool) -> tuple[Hosts, Request, Settings]:
     try:
-        request = Request(**{**options["request"], "now": time.time(), "dry": dry, "ended": ended})
+        request = Request(**{**options["request"], "now": time.time(), "dry": dry})
         return Hosts(**options["hosts"]), request, Settings(**options["settings"])
     except (TypeError, KeyError) as exc:
         raise OpsError(f"the options of this run cannot be read: {exc}") from exc

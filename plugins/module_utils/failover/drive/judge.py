@@ -64,8 +64,7 @@ class Hosts:
 class Request:
     """What the operator asked for. Times in seconds; ``quorum`` 0 is the majority of the voters.
 
-    ``ended`` are the runs of this controller that are over: the lock of one, on a host that did not answer in its end, is
-    nobody's.
+    ``ended`` are the runs that are over and still hold a host, which did not answer in their end: their locks are nobody's.
     """
 
     mode: str
@@ -106,10 +105,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Judgement:
-    """``way``: planned (the primary can be asked), emergency (it cannot), nothing. ``bound`` is its LEASE_BOUND.
-
-    ``supersedes`` are runs that are over and still hold a host.
-    """
+    """``way``: planned (the primary can be asked), emergency (it cannot), nothing. ``bound`` is its LEASE_BOUND."""
 
     way: str
     old: str
@@ -119,7 +115,6 @@ class Judgement:
     checks: Sequence[Check]
     bound: float = 0.0
     sync: bool = True
-    supersedes: Sequence[str] = ()
     expected: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -242,9 +237,6 @@ class _Judge:
             checks=tuple(checks),
             bound=bound,
             sync=self.condition not in ("disk_full", "corrupt"),
-            supersedes=sorted(
-                {held["run_id"] for held in self._held().values() if held["run_id"] in self.request.ended}
-            ),
             expected={
                 "gap_s": round(gap, 1),
                 "rto_s": round(gap, 1),
@@ -322,13 +314,10 @@ class _Judge:
             error = one_line(look["unreachable"], 200)
             yield make("failover.reachable", "unreachable", item=name, role=self.hosts.role(name), error=error)
 
-    def _held(self) -> dict[str, Mapping[str, Any]]:
-        found = {name: part(look, "lock") for name, look in self.looks.items()}
-        return {name: held for name, held in found.items() if held and held.get("run_id")}
-
     def _locks(self) -> Iterator[Check]:
-        for name, held in self._held().items():
-            if held["run_id"] in (self.request.run_id, *self.request.ended):
+        for name, look in self.looks.items():
+            held = part(look, "lock")
+            if not held or held.get("run_id") in (self.request.run_id, *self.request.ended):
                 continue
             expires = seconds_of(held.get("expires"))
             if expires is not None and expires <= self.request.now:

@@ -191,8 +191,8 @@ class _Maker:
             "controller": self.settings.controller,
             "expires_s": self.settings.lock_seconds,
         }
-        if self.judged.supersedes:
-            options["supersedes"] = list(self.judged.supersedes)
+        if self.request.ended:
+            options["supersedes"] = list(self.request.ended)
         return self._each("lock", self._locked(), "ops_lock", {**options, **self.why})
 
     def _locked(self) -> list[str]:

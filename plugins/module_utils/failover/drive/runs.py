@@ -101,11 +101,6 @@ def runs(base: Path) -> list[Run]:
     return [Run(path) for path in sorted(base.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
-def ended(base: Path) -> list[str]:
-    """Return the ids of the runs that are over."""
-    return [run.run_id for run in runs(base) if not run.is_open]
-
-
 def begin(base: Path, plan: Plan) -> Run:
     """Make a run: its plan is on the disk before anything is done."""
     run = Run(base / plan.run_id)
