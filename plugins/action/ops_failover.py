@@ -10,6 +10,8 @@ with it whatever has to be taken back there.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive import controller, runs
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import LOOK, MODULES, full_name
 
 
 class ActionModule(ActionBase):
@@ -32,13 +35,34 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _checked, options = self.validate_argument_spec(argument_spec=controller.SPEC, required_if=controller.REQUIRED)
         try:
-            if options["state"] == "step":
+            if options["state"] == "look":
+                done = self._look(options, task_vars or {})
+            elif options["state"] == "step":
                 done = self._step(options, task_vars or {})
             else:
                 done = controller.task(options, self._task.check_mode, runs.parent_process())
         except OpsError as exc:
             raise AnsibleActionFail(str(exc)) from exc
         return {**result, **done}
+
+    def _look(self, options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        if not options["dry"] and not self._task.check_mode:
+            self._put_together(task_vars)
+        arguments = dict(options["options"])
+        return self._execute_module(module_name=LOOK, module_args=arguments, task_vars=dict(task_vars))
+
+    def _put_together(self, task_vars: Mapping[str, Any]) -> None:
+        """Put the modules of the steps together, before the decision and each host's process a share of them.
+
+        Ansible does it when a module is first sent, which would be a third of each step, one after the other.
+        """
+        hosts = list(task_vars["ansible_play_hosts_all"])
+        # The interpreter of the host is no part of it, and to look for one would connect.
+        known = {**task_vars, "ansible_python_interpreter": sys.executable}
+        for module in MODULES[hosts.index(task_vars["inventory_hostname"]) :: len(hosts)]:
+            # What is not there, the step puts together itself: never a reason not to begin.
+            with contextlib.suppress(Exception):
+                self._configure_module(module_name=full_name(module), module_args={}, task_vars=known)
 
     def _step(self, options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
         def execute(module: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -48,5 +72,5 @@ class ActionModule(ActionBase):
                 return {"failed": True, "msg": f"does not answer: {exc}"}
 
         host = str(task_vars["inventory_hostname"])
-        done = controller.do_step(Path(options["directory"]), options["step"], host, execute, options["way"] or "")
+        done = controller.do_step(Path(options["directory"]), options["step"], host, execute)
         return {"changed": False, "skipped": True} if done is None else dict(done)

@@ -12,7 +12,9 @@ short_description: Judge, drive and end a failover
 version_added: 0.1.0
 description:
   - What the role P(bilingual_tutor.ops.failover#role) does on the controller. Use the playbooks.
-  - V(judge) decides from what M(bilingual_tutor.ops.failover_look) said of every host whether a failover may begin, and
+  - V(look) asks M(bilingual_tutor.ops.failover_look) on the host of the task, and puts together meanwhile what the steps
+    will send.
+  - V(judge) decides from what was said of every host whether a failover may begin, and
     begins it, or goes on with the one of the same kind and target that was interrupted.
   - V(step) does the part that the host of the task has in a step, if it has one and the step may begin now, and
     journals its begin and its end. V(decide) says where the run goes. V(close) ends it.
@@ -28,7 +30,7 @@ options:
     description:
       - Which part of the work.
     type: str
-    choices: [judge, step, decide, close, ended]
+    choices: [look, judge, step, decide, close, ended]
     required: true
   dest:
     description:
@@ -36,15 +38,17 @@ options:
     type: path
   options:
     description:
-      - What the operator asked for, the hosts and the settings of the application; needed by V(judge).
+      - For V(judge) what the operator asked for, the hosts and the settings of the application; for V(look) the options
+        of M(bilingual_tutor.ops.failover_look).
     type: dict
   looks:
     description:
-      - By host the registered result of M(bilingual_tutor.ops.failover_look); needed by V(judge) and V(ended).
+      - By host the registered result of V(look), or of M(bilingual_tutor.ops.failover_look); needed by V(judge) and
+        V(ended).
     type: dict
   dry:
     description:
-      - Only judge, as in check mode.
+      - Only look and judge, as in check mode.
     type: bool
     default: false
   directory:
@@ -55,11 +59,6 @@ options:
     description:
       - The step; needed by V(step).
     type: str
-  way:
-    description:
-      - Only in a run of this kind; for V(step). V(planned) is one whose primary can be asked.
-    type: str
-    choices: [planned, emergency]
   judged:
     description:
       - What V(judge) returned; needed by V(close).
@@ -71,7 +70,7 @@ attributes:
   diff_mode:
     support: none
 notes:
-  - It needs no connection but in V(step), and runs on the controller. A host that does not answer is a failed step.
+  - It needs no connection but in V(look) and V(step), and runs on the controller. A host that does not answer is a failed step.
 seealso:
   - module: bilingual_tutor.ops.failover_look
   - module: bilingual_tutor.ops.ops_quiesce
@@ -88,6 +87,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+look:
+  description: What M(bilingual_tutor.ops.failover_look) returned as its RV(bilingual_tutor.ops.failover_look#module:look).
+  returned: state is look
+  type: dict
 mode:
   description: C(switchover), C(failback) or C(emergency).
   returned: state is judge or close
@@ -253,9 +256,9 @@ def main() -> NoReturn:
         required_if=controller.REQUIRED,
         supports_check_mode=True,
     )
-    if module.params["state"] == "step":
+    if module.params["state"] in ("look", "step"):
         module.fail_json(
-            msg="a step needs the connection of its host: expected the action of this name on the controller"
+            msg="this needs the connection of its host: expected the action of this name on the controller"
         )
     try:
         result = controller.task(module.params, module.check_mode, runs.parent_process())

@@ -27,8 +27,11 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import Plan
 
-STEPS = ("lock", "trial", "hold", "quiesce", "stonith", "promote planned", "epoch", "wait", "promote emergency")
-STEPS += ("grant", "probe", "switch", "reprotect", "protected")
+SERVE = ("grant", "probe", "switch", "reprotect")
+STEPS = {
+    "planned": ("lock", "quiesce", "promote", "epoch", *SERVE, "protected"),
+    "emergency": ("lock", "trial", "hold", "stonith", "epoch", "wait", "promote", *SERVE),
+}
 TURN = ("turn_fence", "turn_epoch", "turn_grant")
 QUIESCED: dict[str, Any] = {"changed": True, "txid": "00000000000000ff", "digest": {"schema": "aa"}}
 REPLICATES = {"look": {"replica": {"epoch": 8, "chain_unbroken": True}}}
@@ -89,25 +92,27 @@ def drive(directory: str, world: World) -> dict[str, Any]:
     def through(names: tuple[str, ...]) -> None:
         for name in names:
             for host in HOSTS.all:
-                step, _space, way = name.partition(" ")
 
                 def execute(module: str, told: Mapping[str, Any], host: str = host) -> Mapping[str, Any]:
                     return world.execute(host, module, told)
 
-                controller.do_step(where, step, host, execute, way)
+                controller.do_step(where, name, host, execute)
 
-    through(STEPS)
+    steps = STEPS[runs.Run(where).plan.way]
+    through(steps)
     path = controller.decide(where)["path"]
     if path == "forward":
-        through(STEPS)
+        through(steps)
         path = controller.decide(where)["path"]
     if path in ("rollback", "turn"):
         through(("undo",) if path == "rollback" else TURN)
         path = controller.decide(where)["path"]
     if path == "forward":
-        through(STEPS)
+        through(steps)
         controller.decide(where)
     through(("unlock",))
+    put_together = {planning.full_name(name).rpartition(".")[2] for name in planning.MODULES}
+    assert {name for _host, name, _options in world.calls} <= {*put_together, "failover_look"}
     result = controller.close(where)
     for check in map(Check.from_dict, result["checks"]):
         told = [summary(check, locale) for locale in ("en", "zh")]
@@ -117,6 +122,21 @@ def drive(directory: str, world: World) -> dict[str, Any]:
 
 def names(world: World) -> list[str]:
     return [f"{host}:{name}" for host, name, _options in world.calls]
+
+
+@pytest.mark.parametrize("way", STEPS)
+def test_the_role_goes_through_the_same_steps(way: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    tasks = Path(__file__).parents[3] / "roles/failover/tasks"
+
+    def read(name: str) -> list[str]:
+        found: list[str] = []
+        for task in yaml.safe_load((tasks / name).read_text(encoding="utf-8")):
+            imported = task.get("ansible.builtin.import_tasks")
+            found += read(imported) if imported else [task["bilingual_tutor.ops.ops_failover"]["step"]]
+        return found
+
+    assert tuple(read(f"steps_{way}.yml")) == STEPS[way]
 
 
 def test_a_planned_run_goes_through_its_steps_once(tmp_path: Path) -> None:

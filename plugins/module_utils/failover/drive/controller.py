@@ -35,12 +35,12 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import (
     POINT_OF_NO_RETURN,
-    PREFIX,
     TURN_FENCE,
     Call,
     Plan,
     Settings,
     filled,
+    full_name,
     make_plan,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.grant import boottime
@@ -55,17 +55,17 @@ RESULT_CHARS = 2000
 
 # Of the module ops_failover, and of the action of the same name, which needs no process of its own.
 SPEC: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "choices": ["judge", "step", "decide", "close", "ended"], "required": True},
+    "state": {"type": "str", "choices": ["look", "judge", "step", "decide", "close", "ended"], "required": True},
     "dest": {"type": "path"},
     "options": {"type": "dict"},
     "looks": {"type": "dict"},
     "dry": {"type": "bool", "default": False},
     "directory": {"type": "path"},
     "step": {"type": "str"},
-    "way": {"type": "str", "choices": ["planned", "emergency"]},
     "judged": {"type": "dict"},
 }
 REQUIRED = [
+    ("state", "look", ["options"]),
     ("state", "judge", ["dest", "options", "looks"]),
     ("state", "step", ["directory", "step"]),
     ("state", "decide", ["directory"]),
@@ -123,7 +123,7 @@ def open_run(base: Path, options: Mapping[str, Any], looks: Mapping[str, Any], p
 
 
 def task(params: Mapping[str, Any], check_mode: bool, pid: int) -> dict[str, Any]:
-    """Do what ``state`` says, but for a step, which needs a host."""
+    """Do what ``state`` says, but for a look and a step, which need a host."""
     if params["state"] == "judge":
         dry = params["dry"] or check_mode
         return open_run(Path(params["dest"]), params["options"], params["looks"], pid, dry)
@@ -249,15 +249,10 @@ def _outcome(judged: Judgement, request: Request, name: str, why: str = "") -> d
     return {"outcome": name, "msg": check.summary, "msg_zh": chinese, "verdict": check.as_dict()}
 
 
-def do_step(directory: Path, name: str, host: str, execute: Execute, way: str = "") -> dict[str, Any] | None:
-    """Do a host's part of a step and journal it; None when it has none now. Raises what ``execute`` raises.
-
-    ``way`` is for a step that comes at different places of a planned run and of an emergency.
-    """
+def do_step(directory: Path, name: str, host: str, execute: Execute) -> dict[str, Any] | None:
+    """Do a host's part of a step and journal it; None when it has none now. Raises what ``execute`` raises."""
     run = runs.Run(directory)
     plan, entries = run.plan, run.journal.read()
-    if way and way != plan.way:
-        return None
     step = plan.step(name)
     if step is None or not deciding.may_begin(plan, entries, name, host):
         return None
@@ -287,10 +282,9 @@ def _called(plan: Plan, entries: list[Entry], call: Call, execute: Execute) -> M
         return _wait(entries, options["seconds"])
     if call.module == "stonith":
         return _stonith(options["argv"])
-    module = call.module if "." in call.module else PREFIX + call.module
     end = time.monotonic() + call.wait
     while True:
-        result = execute(module, options)
+        result = execute(full_name(call.module), options)
         missing = _missing(plan, call, result)
         if not missing:
             return result

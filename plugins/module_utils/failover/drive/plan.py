@@ -18,7 +18,10 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.confi
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Entry, last
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.judge import Hosts, Judgement, Request
 
-PREFIX = "bilingual_tutor.ops."
+LOOK = "bilingual_tutor.ops.failover_look"
+# What the steps call, but for the look; the largest apart from each other, for the hosts' processes that share them.
+HEALTH = "ansible.builtin.uri"
+MODULES = ("ops_lock", "ops_traffic", "ops_promote", "ops_quiesce", "ops_fence", "ops_epoch", HEALTH)
 POINT_OF_NO_RETURN = "epoch"
 REPROTECT = "reprotect"
 # Beyond LEASE_BOUND, for clocks that run at different speeds and a scheduler that is late.
@@ -117,6 +120,11 @@ class Plan:
 
 def _step(data: Mapping[str, Any]) -> Step:
     return Step(**{**data, "calls": {host: Call(**call) for host, call in data["calls"].items()}})
+
+
+def full_name(module: str) -> str:
+    """Return the name of a module as Ansible finds it; those of this collection are called by the last part alone."""
+    return module if "." in module else f"bilingual_tutor.ops.{module}"
 
 
 def make_plan(hosts: Hosts, request: Request, judged: Judgement, alive: Sequence[str], settings: Settings) -> Plan:
@@ -289,7 +297,7 @@ class _Maker:
 
     def _health(self) -> Call:
         look = {"url": self.settings.health_url, "return_content": False, "timeout": 5}
-        return Call("ansible.builtin.uri", look, self.settings.health_seconds)
+        return Call(HEALTH, look, self.settings.health_seconds)
 
     def _protected(self) -> Step:
         if self.settings.source != "replica":
