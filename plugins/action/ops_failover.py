@@ -71,6 +71,6 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure as exc:
                 return {"failed": True, "msg": f"does not answer: {exc}"}
 
-        host = str(task_vars["inventory_hostname"])
+        host = str(self._task.delegate_to or task_vars["inventory_hostname"])
         done = controller.do_step(Path(options["directory"]), options["step"], host, execute)
         return {"changed": False, "skipped": True} if done is None else dict(done)

@@ -12,12 +12,12 @@ short_description: Judge, drive and end a failover
 version_added: 0.1.0
 description:
   - What the role P(bilingual_tutor.ops.failover#role) does on the controller. Use the playbooks.
-  - V(look) asks M(bilingual_tutor.ops.failover_look) on the host of the task, and puts together meanwhile what the steps
-    will send.
+  - V(look) asks M(bilingual_tutor.ops.failover_look) on the host of the task, and puts together meanwhile what the
+    steps will send.
   - V(judge) decides from what was said of every host whether a failover may begin, and
     begins it, or goes on with the one of the same kind and target that was interrupted.
-  - V(step) does the part that the host of the task has in a step, if it has one and the step may begin now, and
-    journals its begin and its end. V(decide) says where the run goes. V(close) ends it.
+  - V(step) does the part that the host of the task, or the one it is delegated to, has in a step, if it has one and the
+    step may begin now, and journals its begin and its end. V(decide) says where the run goes. V(close) ends it.
   - V(ended) names the runs that are over and still hold a host, for the option
     O(bilingual_tutor.ops.ops_lock#module:supersedes).
   - Everything that lies between two tasks is in the directory of the run, on the disk before the next thing is done.
@@ -70,7 +70,8 @@ attributes:
   diff_mode:
     support: none
 notes:
-  - It needs no connection but in V(look) and V(step), and runs on the controller. A host that does not answer is a failed step.
+  - It needs no connection but in V(look) and V(step), and runs on the controller. A host that does not answer is a
+    failed step.
 seealso:
   - module: bilingual_tutor.ops.failover_look
   - module: bilingual_tutor.ops.ops_quiesce
@@ -88,7 +89,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 look:
-  description: What M(bilingual_tutor.ops.failover_look) returned as its RV(bilingual_tutor.ops.failover_look#module:look).
+  description: As M(bilingual_tutor.ops.failover_look) returns it.
   returned: state is look
   type: dict
 mode:

@@ -11,7 +11,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,16 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.journal import Journal
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.plan import Plan
 
-SERVE = ("grant", "probe", "switch", "reprotect")
+# What the role's tasks are, by the way of the run, and the host that each is delegated to.
+SERVE = {"grant": "target", "probe": "target", "switch": "", "reprotect": ""}
 STEPS = {
-    "planned": ("lock", "quiesce", "promote", "epoch", *SERVE, "protected"),
-    "emergency": ("lock", "trial", "hold", "stonith", "epoch", "wait", "promote", *SERVE),
+    "planned": {"lock": "", "quiesce": "old", "promote": "target", "epoch": "", **SERVE, "protected": "old"},
+    "emergency": {
+        **{"lock": "", "trial": "target", "hold": "", "stonith": "target", "epoch": "", "wait": "target"},
+        **{"promote": "target", **SERVE},
+    },
 }
-TURN = ("turn_fence", "turn_epoch", "turn_grant")
+TURN = {"turn_fence": "target", "turn_epoch": "", "turn_grant": "old"}
 QUIESCED: dict[str, Any] = {"changed": True, "txid": "00000000000000ff", "digest": {"schema": "aa"}}
 REPLICATES = {"look": {"replica": {"epoch": 8, "chain_unbroken": True}}}
 
@@ -89,28 +93,30 @@ def drive(directory: str, world: World) -> dict[str, Any]:
     """Do what the role does."""
     where = Path(directory)
 
-    def through(names: tuple[str, ...]) -> None:
-        for name in names:
-            for host in HOSTS.all:
+    plan = runs.Run(where).plan
+
+    def through(names: Mapping[str, str]) -> None:
+        for name, one in names.items():
+            for host in [getattr(plan, one)] if one else HOSTS.all:
 
                 def execute(module: str, told: Mapping[str, Any], host: str = host) -> Mapping[str, Any]:
                     return world.execute(host, module, told)
 
                 controller.do_step(where, name, host, execute)
 
-    steps = STEPS[runs.Run(where).plan.way]
+    steps = STEPS[plan.way]
     through(steps)
     path = controller.decide(where)["path"]
     if path == "forward":
         through(steps)
         path = controller.decide(where)["path"]
     if path in ("rollback", "turn"):
-        through(("undo",) if path == "rollback" else TURN)
+        through({"undo": ""} if path == "rollback" else TURN)
         path = controller.decide(where)["path"]
     if path == "forward":
         through(steps)
         controller.decide(where)
-    through(("unlock",))
+    through({"unlock": ""})
     put_together = {planning.full_name(name).rpartition(".")[2] for name in planning.MODULES}
     assert {name for _host, name, _options in world.calls} <= {*put_together, "failover_look"}
     result = controller.close(where)
@@ -124,19 +130,22 @@ def names(world: World) -> list[str]:
     return [f"{host}:{name}" for host, name, _options in world.calls]
 
 
-@pytest.mark.parametrize("way", STEPS)
-def test_the_role_goes_through_the_same_steps(way: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "steps"), [*((f"steps_{way}", steps) for way, steps in STEPS.items()), ("turn", TURN)]
+)
+def test_the_role_goes_through_the_same_steps(name: str, steps: Mapping[str, str]) -> None:
     yaml = pytest.importorskip("yaml")
     tasks = Path(__file__).parents[3] / "roles/failover/tasks"
 
-    def read(name: str) -> list[str]:
-        found: list[str] = []
+    def read(name: str) -> Iterator[tuple[str, str]]:
         for task in yaml.safe_load((tasks / name).read_text(encoding="utf-8")):
-            imported = task.get("ansible.builtin.import_tasks")
-            found += read(imported) if imported else [task["bilingual_tutor.ops.ops_failover"]["step"]]
-        return found
+            if imported := task.get("ansible.builtin.import_tasks"):
+                yield from read(imported)
+            elif step := task["bilingual_tutor.ops.ops_failover"].get("step"):
+                assert task.get("run_once", False) == ("delegate_to" in task)
+                yield step, task.get("delegate_to", "").removeprefix("{{ __failover_judged.").removesuffix(" }}")
 
-    assert tuple(read(f"steps_{way}.yml")) == STEPS[way]
+    assert list(read(f"{name}.yml")) == list(steps.items())
 
 
 def test_a_planned_run_goes_through_its_steps_once(tmp_path: Path) -> None:
