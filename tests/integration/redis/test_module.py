@@ -229,7 +229,7 @@ def test_a_dead_resolver_is_bounded(tmp_path: Path) -> None:
         options = {{name: option["default"] for name, option in OPTIONS.items()}}
         begin = time.monotonic()
         found = inspect({{**options, "host": "cache.example.org"}}, {{}}, {{}}, Deadline(0.4))
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 5  # 0.4, and room for a busy machine; the resolver's is 30
         print(found.checks[0].status.name, found.checks[0].message)
         """)
     )

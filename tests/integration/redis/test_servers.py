@@ -153,7 +153,7 @@ def test_stopped_server(server: Server) -> None:
     up = looked["redis.up"]
     assert (up.status, up.reason, up.message) == (Status.CRITICAL, "timeout", "redis.up.silent")
     assert "0.4 s" in up.summary
-    assert looked.seconds < 2.0  # 0.4, and room for a busy machine
+    assert looked.seconds < 4.0  # 0.4, and room for a busy machine
     assert looked.state == {"run_id": "x", "at": 1.0}
 
 
@@ -196,7 +196,7 @@ def test_a_server_that_drips_is_bounded() -> None:
         looked = look(port=port, seconds=0.4)
     assert looked["redis.up"].message == "redis.up.drip"
     assert looked["redis.up"].reason == "timeout"
-    assert looked.seconds < 2.0  # 0.4, and room for a busy machine
+    assert looked.seconds < 4.0  # 0.4, and room for a busy machine
 
 
 def test_something_else_on_the_port() -> None:
