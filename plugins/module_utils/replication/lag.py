@@ -87,6 +87,32 @@ def newest(database: str) -> ltx.Header:
     raise OpsError(f"Litestream has copied nothing from {database}: expected files in {folder}/ltx/0")
 
 
+def has_copied(database: str) -> bool:
+    """Tell whether Litestream has copied something from a database already."""
+    try:
+        return bool(ltx.copied(local_files(database)))
+    except OSError:
+        return False
+
+
+def goes_on(database: str) -> bool:
+    """Tell whether a Litestream that starts now misses nothing. Raises OpsError when nothing was copied yet.
+
+    The log must be the one it knows, or shorter than what it knows of it: then it copies the whole database. A log that
+    started over while it did not run it takes (0.5.17) for one that it had copied to the end, as long as the last page it
+    copied still lies where it was. What was written after that page is then in no file: at 200 commits a second half of
+    the replicas were damaged by a restart within a second, none where this was kept.
+    """
+    known = newest(database)
+    try:
+        with open(database + "-wal", "rb") as stream:
+            salts = stream.read(WAL_HEADER)[16:24]
+            size = os.fstat(stream.fileno()).st_size
+    except FileNotFoundError:
+        return True
+    return size < known.wal_end or salts == known.salts
+
+
 def position(database: str) -> Position:
     """Compare the live WAL with the newest file.
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import begin
+
+ENVIRON = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / ".tree")}
 LITESTREAM = Path(sys.executable).with_name("litestream")
 SECONDS = 30.0
 
@@ -69,13 +73,32 @@ class Bench:
         self.daemon: subprocess.Popen[bytes] | None = None
         self.writer: subprocess.Popen[str] | None = None
 
-    def replicate(self) -> None:
-        """Start Litestream and wait for its first file."""
+    def replicate(self, guarded: bool = True) -> None:
+        """Start Litestream as the unit does, or by itself alone, and wait for its first file."""
+        command = [str(LITESTREAM), "replicate", "-config", str(self.config)]
+        if guarded:
+            command = [sys.executable, "-m", begin.__name__, str(self.path), *command]
         with (self.directory / "log").open("ab") as log:
-            command = [str(LITESTREAM), "replicate", "-config", str(self.config)]
-            self.daemon = subprocess.Popen(command, stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRON)
         self.pidfile.write_text(f"{self.daemon.pid}\n")
         wait(lambda: list(self.replica.glob("ltx/9/*.ltx")), "the first whole database in the replica")
+
+    def end_replicating(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End Litestream."""
+        assert self.daemon
+        self.daemon.send_signal(number)
+        self.daemon.wait(SECONDS)
+
+    def restored(self) -> Path:
+        """Send what is left, and restore all of it."""
+        made = self.directory / "restored.db"
+        made.unlink(missing_ok=True)
+        for command in (
+            ["replicate", "-once", "-config", self.config],
+            ["restore", "-o", made, f"file://{self.replica}"],
+        ):
+            subprocess.run([LITESTREAM, *command], check=True, capture_output=True, timeout=SECONDS)
+        return made
 
     def write(self) -> None:
         """Start the application."""

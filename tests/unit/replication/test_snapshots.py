@@ -175,14 +175,14 @@ def test_it_arrives_whole_and_only_the_newest_stay(
     assert sorted(one.name for one in there.iterdir()) == listed
 
 
-def test_the_role_copies_what_the_program_imports(tmp_path: Path) -> None:
+def test_the_role_copies_what_the_programs_import(tmp_path: Path) -> None:
     package = "ansible_collections/bilingual_tutor/ops/plugins/module_utils"
-    files = yaml.safe_load((ROOT / "roles/replication/vars/main.yml").read_text())["__replication_ship_files"]
+    files = yaml.safe_load((ROOT / "roles/replication/vars/main.yml").read_text())["__replication_files"]
     for name in files:
         (tmp_path / package / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "plugins/module_utils" / name, tmp_path / package / name)
     code = (
-        "import sys, runpy; from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import ship; "
+        "import sys, runpy; from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import begin, ship; "
         "print(*sorted(name for name in sys.modules if '.module_utils.' in name))"
     )
     done = subprocess.run(

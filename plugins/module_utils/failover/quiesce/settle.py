@@ -34,7 +34,7 @@ def prove_free(database: str) -> None:
 def settle(database: str, deadline: Deadline) -> tuple[dict[str, Any], int]:
     """Write the log into the database and hash it; return digest and number of rows."""
     prove_free(database)
-    as_owner(database, lambda: _checkpoint(database), deadline, "wal_checkpoint(TRUNCATE)")
+    as_owner(database, lambda: empty_log(database), deadline, "wal_checkpoint(TRUNCATE)")
     prove_free(database)
     left = [suffix for suffix in ("-wal", "-journal") if size_of(database + suffix)]
     if left:
@@ -43,7 +43,8 @@ def settle(database: str, deadline: Deadline) -> tuple[dict[str, Any], int]:
     return found, rows
 
 
-def _checkpoint(database: str) -> None:
+def empty_log(database: str) -> None:
+    """Write the log into the database; raise OpsError when somebody else is at it."""
     with closing(connect(database, "rw", BUSY_SECONDS)) as connection:
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # rolls back what a crash has left

@@ -12,7 +12,8 @@ from typing import Any
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.command import run
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.look.copies import sent_epoch
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.passing import become_passing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.passing import as_owner, become_passing
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.quiesce.settle import empty_log
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.isolate import end_with
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import lag, ltx
@@ -26,6 +27,9 @@ def send(database: str, options: Mapping[str, Any], deadline: Deadline) -> ltx.H
             f"there is no {options['replication_epoch_file']}: expected the role replication to have been here. With sync "
             "false nothing is sent"
         )
+    if lag.has_copied(database) and not lag.goes_on(database):
+        # A Litestream that was down lately would miss what was written then. Without its log it copies the whole database.
+        as_owner(database, lambda: empty_log(database), deadline, "wal_checkpoint(TRUNCATE)")
     seen = os.stat(database)
     parent = os.getpid()
 
