@@ -86,7 +86,7 @@ def keep(database: str, litestream: int, ready: Callable[[], object]) -> None:
 
 def pin(connection: sqlite3.Connection, database: str) -> None:
     """Begin to read, from a log with which Litestream can go on; raise OpsError when there is none within PIN_SECONDS."""
-    seen = "somebody else writes all the time"
+    seen, emptied = "somebody else writes all the time", False
     end = time.monotonic() + PIN_SECONDS
     while time.monotonic() < end:
         try:
@@ -95,12 +95,13 @@ def pin(connection: sqlite3.Connection, database: str) -> None:
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM _litestream_seq").fetchone()
             kept, whole = holds(database, os.getpid()), lag.goes_on(database)
-            if kept and whole:
+            # In a log that was emptied nothing lies where it was, also when it is as long again as it was known.
+            if kept and (whole or emptied):
                 return
             connection.execute("ROLLBACK")
-            if not whole:
-                seen = "it started over while nothing was copied"
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not whole and not emptied:
+                seen = "it started over while nothing was copied, and somebody reads"
+                emptied = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
         except sqlite3.OperationalError as exc:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -20,7 +20,7 @@ from replicated import ENVIRON, LITESTREAM, Bench, wait
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.quiesce import sync
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.probes.base import Deadline
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import begin, lag
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import begin, lag, ltx
 
 RESTARTS = 6
 
@@ -71,6 +71,18 @@ def test_the_last_of_such_a_log(bench: Bench) -> None:
         integrity, rows = contents(bench.restored())
         assert integrity == [("ok",)]
         assert rows == contents(bench.path)[1]
+
+
+def test_a_log_that_is_as_long_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an application that hardly writes: emptied, the log is at once as long as Litestream knows it."""
+    bench.end_replicating()
+    page = 4096
+    known = ltx.Header(page, 1, 1, 1, 0.0, lag.WAL_HEADER, lag.FRAME_HEADER + page, b"another.")
+    monkeypatch.setattr(lag, "newest", lambda _database: known)
+    monkeypatch.setattr(begin, "PIN_SECONDS", 1.0)
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as connection:
+        begin.pin(connection, str(bench.path))
+        assert begin.holds(str(bench.path), os.getpid())
 
 
 def test_restarts_under_load(bench: Bench) -> None:
