@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Keep the log, and become the command."""
     database, *command = argv or sys.argv[1:]
     if lag.has_copied(database) and not _kept_by_another_process(database):
-        sys.exit(1)
+        raise SystemExit(1)
     os.execv(command[0], command)
 
 
@@ -69,7 +69,8 @@ def _end(work: Callable[[], None]) -> NoReturn:
         work()
         code = 0
     except (OpsError, OSError, sqlite3.Error) as exc:
-        print(exc, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{exc}\n")
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
