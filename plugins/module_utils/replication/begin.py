@@ -23,7 +23,6 @@ from typing import NoReturn
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.replication import lag
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.connect import connect
-from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.locks import file_locks
 
 # The read marks of those who read frames of the log. Mark 0, a byte before, is of those who need none of them.
 KEEPING = (124, 127)
@@ -34,7 +33,12 @@ BUSY_SECONDS = 0.2
 # A Litestream that has no lock by then has not come up.
 KEEP_SECONDS = 30.0
 PAUSE = 0.01
-# Litestream's own table, and what it writes there itself when it needs a frame.
+# Litestream's own table, and what it does to it itself when it needs a frame. A database that was restored may lack it, and
+# may not be in WAL mode.
+PREPARE = (
+    "PRAGMA journal_mode = WAL",
+    "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)",
+)
 TICK = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
 
 
@@ -55,24 +59,16 @@ def _kept_by_another_process(database: str) -> bool:
     ready, tell = os.pipe()
     if os.fork() == 0:
         if os.fork() == 0:
-            _end(lambda: keep(database, litestream, lambda: os.write(tell, b"x")))
+            try:
+                keep(database, litestream, lambda: os.write(tell, b"x"))
+            except (OpsError, OSError, sqlite3.Error) as exc:
+                raise SystemExit(str(exc)) from exc
+            raise SystemExit
         os._exit(0)
     os.wait()
     os.close(tell)
     with os.fdopen(ready, "rb") as said:
         return said.read(1) == b"x"
-
-
-def _end(work: Callable[[], None]) -> NoReturn:
-    code = 1
-    try:
-        work()
-        code = 0
-    except (OpsError, OSError, sqlite3.Error) as exc:
-        sys.stderr.write(f"{exc}\n")
-        sys.stderr.flush()
-    finally:
-        os._exit(code)
 
 
 def keep(database: str, litestream: int, ready: Callable[[], object]) -> None:
@@ -91,6 +87,8 @@ def pin(connection: sqlite3.Connection, database: str) -> None:
     end = time.monotonic() + PIN_SECONDS
     while time.monotonic() < end:
         try:
+            for statement in PREPARE:
+                connection.execute(statement).fetchone()
             # Who needs no frame of the log keeps nobody from starting it over, so one is written first.
             connection.execute(TICK)
             connection.execute("BEGIN")
@@ -116,7 +114,7 @@ def pin(connection: sqlite3.Connection, database: str) -> None:
 
 def holds(database: str, pid: int) -> bool:
     """Tell whether a process keeps the log from starting over."""
-    return any(one.pid == pid and one.covers(*KEEPING) for one in file_locks(database + "-shm"))
+    return pid in lag.lock_holders(database, KEEPING)
 
 
 if __name__ == "__main__":

@@ -149,10 +149,10 @@ class Wanted:
         return done
 
 
-def lock_holders(database: str) -> set[int]:
-    """Return the processes that hold a read mark of a database, Litestream's own among them."""
+def lock_holders(database: str, marks: tuple[int, int] = READ_MARKS) -> set[int]:
+    """Return the processes that hold one of some read marks of a database, Litestream's own among them."""
     locks = file_locks(database + "-shm")
-    return {one.pid for one in locks if one.covers(*READ_MARKS)}
+    return {one.pid for one in locks if one.covers(*marks)}
 
 
 def keeps_lock(database: str, pids: Iterable[int]) -> bool:

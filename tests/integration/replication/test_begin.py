@@ -39,9 +39,8 @@ def start_the_log_over(bench: Bench) -> sqlite3.Connection:
         application.execute("INSERT INTO answers (user, text) VALUES (1, ?)", (f"before {number}",))
     wait(lambda: lag.position(str(bench.path)).behind == 0, "all that was written before is copied")
     bench.end_replicating()
-    application.execute(
-        "UPDATE users SET name = 'missed' WHERE id = 7"
-    )  # in a page that what comes after has no part in
+    # In a page that what comes after has no part in.
+    application.execute("UPDATE users SET name = 'missed' WHERE id = 7")
     application.execute("PRAGMA wal_checkpoint(RESTART)")
     application.execute("INSERT INTO answers (user, text) VALUES (3, 'after')")
     assert not lag.goes_on(str(bench.path))
@@ -127,6 +126,17 @@ def test_somebody_who_reads_all_the_time(bench: Bench) -> None:
     done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "started\n"), done
     application.close()
+
+
+def test_a_database_that_was_restored(bench: Bench) -> None:
+    """From a time before Litestream, or as one file: it makes its table and sets the mode, as Litestream does itself."""
+    bench.end_replicating()
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE _litestream_seq")
+        assert connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    bench.replicate()
+    assert bench.daemon
+    wait(lambda: begin.holds(str(bench.path), bench.daemon.pid), "Litestream keeps the log")
 
 
 def test_nothing_was_copied_yet(tmp_path: Path) -> None:
