@@ -7,7 +7,7 @@
     tools/checks.py lint       the stages of one group, or the stages named
     tools/checks.py --list     what there is
 
-The stages are the list STAGES. Each has a log in .cache/checks; a failed one shows the end of its log. Ends with
+The stages are the list STAGES. Each has a log in .cache/checks; the end of a failed one's is shown last. Ends with
 ``N passed, N failed, N skipped`` and exits 1 when a stage failed.
 """
 
@@ -156,7 +156,7 @@ STAGES = [
         reason=needs_python(NEWEST),
         venv="newest",
     ),
-    Stage("integration", "integration", ((*PYTEST, *PARALLEL, *INTEGRATION),), limit=1200),
+    Stage("integration", "integration", ((*PYTEST, *PARALLEL, *INTEGRATION),), limit=1800),
     Stage("sanity", "sanity", SANITY, tree=True),
     Stage("units", "units", ((*PYTEST, *PARALLEL, "tests/unit"),), limit=900),
     Stage(
@@ -461,22 +461,29 @@ class Scheduler:
 
 
 def report(result: Result) -> None:
-    """Say that a stage ended; show the end of the log of a failed one."""
+    """Say that a stage ended."""
     print(f"{result.outcome:8}{result.seconds:7.1f} s  {result.stage.name}  {result.remark}", flush=True)
-    if result.outcome == "failed":
-        log = LOGS / f"{result.stage.name.replace(' ', '-')}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-        for line in lines[-TAIL:]:
-            print(f"    | {line}", flush=True)
-        print(f"    full log: {os.path.relpath(log, ROOT)}", flush=True)
+
+
+def show_log(stage: Stage) -> None:
+    """Print the end of a stage's log, and where all of it is."""
+    log = LOGS / f"{stage.name.replace(' ', '-')}.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    print(f"\n{stage.name}:")
+    for line in lines[-TAIL:]:
+        print(f"    | {line}")
+    print(f"    full log: {os.path.relpath(log, ROOT)}")
 
 
 def table(results: list[Result]) -> None:
-    """Print what every stage came to."""
+    """Print what every stage came to; what failed comes last, with its log: often only the end of an output is kept."""
     width = max((len(result.stage.name) for result in results), default=0)
+    failed = [result for result in results if result.outcome == "failed"]
     print()
-    for result in results:
+    for result in [*(result for result in results if result not in failed), *failed]:
         print(f"{result.stage.name:{width}}  {result.outcome:7}  {result.seconds:7.1f} s  {result.remark}".rstrip())
+    for result in failed:
+        show_log(result.stage)
     count = {
         outcome: sum(result.outcome == outcome for result in results) for outcome in ("passed", "failed", "skipped")
     }

@@ -45,8 +45,10 @@ def shell(checks, name, script, **options):
 
 
 def outcomes(checks, *stages, workers=2):
-    """Run stages and return name, outcome and remark of each."""
-    return [(r.stage.name, r.outcome, r.remark) for r in checks.Scheduler(stages, workers).all()]
+    """Run stages, show what they came to, and return name, outcome and remark of each."""
+    results = checks.Scheduler(stages, workers).all()
+    checks.table(results)
+    return [(r.stage.name, r.outcome, r.remark) for r in results]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,16 @@ def test_a_test_that_hangs_tells_its_name(checks, tmp_path, monkeypatch, capsys)
 def test_a_stage_whose_time_is_up_may_tell_what_it_knows(checks, capsys):
     script = "trap 'echo all that failed; exit 2' INT; while :; do sleep 0.05; done"
     assert outcomes(checks, shell(checks, "slow", script, limit=2.0)) == [("slow", "failed", "exit 124")]
-    assert capsys.readouterr().out.splitlines()[-2] == "    | all that failed"
+    assert "    | all that failed" in capsys.readouterr().out.splitlines()
+
+
+def test_what_failed_comes_last_with_its_log(checks, capsys):
+    outcomes(checks, shell(checks, "broken", "echo why; exit 1"), shell(checks, "fine", "true"))
+    shown = capsys.readouterr().out
+    told = [line.split()[:2] for line in shown.splitlines()]
+    assert told.index(["fine", "passed"]) < told.index(["broken", "failed"]) < told.index(["broken:"])
+    assert told.index(["broken:"]) < told.index(["|", "why"])
+    assert shown.count("| why") == 1
 
 
 TOLD = "trap 'echo told > {0}/told; exit 130' INT; : > {0}/ready; while :; do sleep 0.05; done"
