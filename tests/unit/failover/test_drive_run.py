@@ -152,6 +152,8 @@ def test_a_planned_run_goes_through_its_steps_once(tmp_path: Path) -> None:
     world, judged = World(), begin(tmp_path)
     result = drive(judged["directory"], world)
     assert (result["outcome"], result["failed"], result["changed"], result["epoch"]) == ("done", False, True, 8)
+    # One host of the two is in the hands of every run: nobody else begins, and the others need not be asked.
+    assert [host for host, _told in world.told("ops_lock")] == ["tutor1", "tutor2"] * 2
     assert result["rpo_s"] == 0 and result["gap_s"] >= 0 and result["rto_s"] >= result["gap_s"]
     [(host, promote)] = world.told("ops_promote")
     assert host == "tutor2" and (promote["digest"], promote["txid"]) == (QUIESCED["digest"], QUIESCED["txid"])
@@ -380,6 +382,7 @@ def test_an_emergency_waits_for_the_lease_and_tells_what_may_be_lost(
     world = World()
     result = drive(judged["directory"], world)
     assert result["outcome"] == "degraded" and result["way"] == "emergency"
+    assert [host for host, _told in world.told("ops_lock")] == ["tutor2", "tutor4", "tutor5", "tutor3"] * 2
     order = [name for _host, name, _options in world.calls]
     assert order.index("ops_traffic") < order.index("ops_epoch"), "the users are held before the epoch"
     assert "ops_quiesce" not in order and "tutor1" not in [host for host, _n, _o in world.calls]

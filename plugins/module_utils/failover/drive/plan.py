@@ -204,7 +204,9 @@ class _Maker:
         return self._each("lock", self._locked(), "ops_lock", {**options, **self.why})
 
     def _locked(self) -> list[str]:
-        return [name for name in self.hosts.all if name in self.alive]
+        """Return the hosts of the application: no run begins without one. Where one is missing, all that answer."""
+        whole = set(self.hosts.application) <= set(self.alive)
+        return [name for name in (self.hosts.application if whole else self.hosts.all) if name in self.alive]
 
     def _sync(self) -> bool:
         return self.judged.sync and self.settings.source == "replica"
