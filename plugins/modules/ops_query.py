@@ -26,13 +26,13 @@ options:
     required: true
   kind:
     description:
-      - Only events of these kinds.
+      - Only events of these kinds; V(*) in one stands for any text, as in V(incident.*).
     type: list
     elements: str
     default: []
   subject:
     description:
-      - Only events about these subjects.
+      - Only events about these subjects; V(*) as in O(kind).
     type: list
     elements: str
     default: []

@@ -23,6 +23,9 @@ import pytest
 from failover_site import APPLICATION, NAMES, WITNESSES, FailoverSite, cut, results
 from faults import APP, HOME
 
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events import NewEvent
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
+
 NETS = range(71, 73)
 # Other work on this machine must not look like a partition to the lease: its own tests have a shorter one.
 SETTINGS = {"fencing_ttl": 12, "failover_antiflap": 0}
@@ -170,6 +173,7 @@ def test_what_is_not_ready_is_refused_whole_and_nothing_is_touched(plain: Switch
     assert result["outcome"] == "refused" and "no host knows an epoch" in result["msg"]
     assert "tutor5 (witness) does not answer" in done.stdout, "and the play went on to its end"
     assert "Record the run" in done.stdout
+    assert "Take the locks" not in done.stdout, "what was not begun is not listed"
     assert site.record("tutor1")["epoch"] == 0
 
 
@@ -221,6 +225,23 @@ def test_it_is_refused_before_anything_is_touched(
         assert switch.trees() == before
     finally:
         site.sh(host, restore)
+
+
+@long
+def test_an_incident_that_is_not_resolved_is_not_got_in_the_way_of(switch: Switch) -> None:
+    target = switch.site.standby()
+    ledger = Ledger(str(switch.site.state / "ledger.db"))
+
+    def told(state: str) -> None:
+        ledger.append([NewEvent("incident.event", "INC-7", {"priority": "P1", "state": state})])
+
+    told("investigating")
+    before = switch.trees()
+    assert switch.to(target).returncode != 0
+    assert "incident INC-7 (P1) is investigating" in switch.last()["msg"] and switch.trees() == before
+    assert switch.to(target, failover_dry_run=True, failover_incident="INC-7").returncode == 0
+    told("resolved")
+    assert switch.to(target, failover_dry_run=True).returncode == 0
 
 
 @long

@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.area import Text
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.incidents import urgent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import listed
-
-# Incidents that a drill must not get in the way of.
-URGENT = ("P0", "P1")
-OVER = ("resolved", "reviewed", "closed", "cancelled")
 
 REFUSALS = {
     "lock": Text(
@@ -81,20 +78,11 @@ def refusals(looks: Iterable[Mapping[str, Any]], freeze: str, events: Sequence[M
         outcome = str(event["data"].get("outcome", ""))
         if outcome in ("needs_human", "degraded"):
             found.append(Refusal("failover", {"run_id": event["data"].get("run_id", "?"), "outcome": outcome}))
+    found += [Refusal("incident", vars(one)) for one in urgent(e for e in events if e["kind"].startswith("incident"))]
     for event in events:
-        if event["kind"].startswith("incident"):
-            found += _incident(event)
-        elif event["kind"] in _WHAT:
+        if event["kind"] in _WHAT:
             found += _backup(event)
     return found
-
-
-def _incident(event: Mapping[str, Any]) -> list[Refusal]:
-    data = event["data"]
-    priority, state = str(data.get("priority", "")), str(data.get("state", ""))
-    if priority not in URGENT or state in OVER:
-        return []
-    return [Refusal("incident", {"subject": event["subject"], "priority": priority, "state": state or "open"})]
 
 
 def _backup(event: Mapping[str, Any]) -> list[Refusal]:

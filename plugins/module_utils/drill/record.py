@@ -15,6 +15,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.admit im
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.area import AREA
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.steady import judge_steady
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.drill.verdict import TREND, Drill, judge, switch_of
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.incidents import KINDS
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.events import now
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.opening import LedgerMissing
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.ledger.store import Ledger
@@ -37,16 +38,10 @@ def history(ledger: Ledger) -> list[dict[str, Any]]:
 def deciding(ledger: Ledger) -> list[dict[str, Any]]:
     """Return the last event of each deciding kind and subject."""
     try:
-        with ledger.reading() as connection:
-            kinds = [row[0] for row in connection.execute("SELECT DISTINCT kind FROM events")]
+        found = [event for kind in (*DECIDING, KINDS) for event in ledger.query([kind], latest_per="subject").events]
     except LedgerMissing:
         return []
-    wanted = [kind for kind in kinds if kind in DECIDING or kind.startswith("incident")]
-    return [
-        {"kind": event.kind, "subject": event.subject, "at": event.at, "data": event.data}
-        for kind in wanted
-        for event in ledger.query([kind], latest_per="subject").events
-    ]
+    return [{"kind": event.kind, "subject": event.subject, "at": event.at, "data": event.data} for event in found]
 
 
 def admit(options: Mapping[str, Any]) -> dict[str, Any]:

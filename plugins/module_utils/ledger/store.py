@@ -203,6 +203,7 @@ class Ledger:
     ) -> Selection:
         """Return events in the order of recording; ``limit`` keeps the newest ones, 0 keeps all.
 
+        A kind or subject may be a pattern, with ``*`` for any text, as GLOB of SQLite has it.
         ``since`` is inclusive, ``until`` exclusive, both as ``moment`` takes them. ``latest_per`` = ``subject`` keeps
         the last recorded event of each subject.
         """
@@ -214,7 +215,9 @@ class Ledger:
         values: list[Any] = []
         for column, wanted in (("kind", kinds), ("subject", subjects)):
             if wanted:
-                terms.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                terms.append(
+                    f"({' OR '.join(f'{column} GLOB ?' if '*' in one else f'{column} = ?' for one in wanted)})"
+                )
                 values.extend(wanted)
         for operator, text in ((">=", since), ("<", until)):
             if text:

@@ -47,6 +47,11 @@ def test_a_healthy_pair_may_switch() -> None:
 
 
 LOCK = {"run_id": "other", "controller": "station2", "since": "x", "expires": "2100-01-01T00:00:00Z"}
+INCIDENTS = [
+    {"subject": "INC-6", "data": {"priority": "P0", "state": "resolved"}},
+    {"subject": "INC-7", "data": {"priority": "P1", "state": "investigating"}},
+    {"subject": "INC-8", "data": {"priority": "P2", "state": "investigating"}},
+]
 REFUSALS = {
     "failover.no_target": (request(target="tutor9", confirm="tutor9"), looks()),
     "failover.not_confirmed": (request(confirm="tutor1"), looks()),
@@ -78,6 +83,7 @@ REFUSALS = {
     "failover.flap": (
         request(), {n: {**o, "epoch": {**EPOCH, "since": "2026-11-23T02:00:00Z"}} for n, o in looks().items()}
     ),
+    "failover.incident_open": (request(incidents=INCIDENTS), looks()),
     "failover.proxy_broken": (request(), spoil("tutor3", "proxy", "config_ok", value=False)),
     "failover.sees": (request(mode="emergency"), {**looks(), "tutor1": GONE}),
     "failover.loss_of_snapshot": (request(replicated=False), looks()),
@@ -109,6 +115,7 @@ def test_the_word_of_the_operator_lets_it_go_on() -> None:
         "failover.loss_too_big": {"accept_data_loss": "accept_data_loss"},
         "failover.loss_of_snapshot": {"accept_data_loss": "accept_data_loss"},
         "failover.flap": {"acknowledge_flap": True},
+        "failover.incident_open": {"incident": "INC-7"},
         "failover.sees": {"primary_dead": "tutor1"},
         "failover.corrupt": {"timestamp": "2026-11-23T01:00:00Z"},
         "failover.not_confirmed": {"dry": True},
@@ -117,6 +124,10 @@ def test_the_word_of_the_operator_lets_it_go_on() -> None:
         assert not judge(HOSTS, request(**{**vars(asked), **more}), said).refusals, sentence
     asked, said = REFUSALS["failover.loss_too_big"]
     assert judge(HOSTS, request(**{**vars(asked), "accept_data_loss": "yes"}), said).refusals
+
+
+def test_an_emergency_does_not_wait_for_an_incident_to_be_resolved() -> None:
+    assert not judge(HOSTS, request(mode="emergency", incidents=INCIDENTS), looks()).refusals
 
 
 def test_a_lock_that_is_over_and_the_own_one_refuse_nothing() -> None:

@@ -242,7 +242,10 @@ def test_query_selects(ledger: Ledger) -> None:
     assert seqs(since="2026-11-22", until="2026-11-24T00:00:00Z") == [3, 4]
     assert seqs(latest_per="subject") == [4, 5, 6]
     assert seqs(latest_per="subject", kinds=["check.run"], until="2026-11-25") == [2, 4]
-    assert seqs(subjects=["' OR 1=1 --"]) == []
+    assert seqs(kinds=["check.*"]) == seqs(kinds=["check.run"])
+    assert seqs(kinds=["*.done", "check.run"], latest_per="subject") == seqs(latest_per="subject")
+    assert seqs(kinds=["check"]) == seqs(kinds=["check?run"]) == []
+    assert seqs(subjects=["' OR 1=1 --"]) == seqs(subjects=["' OR 1=1 --*"]) == []
     for options in ({"latest_per": "kind"}, {"limit": -1}, {"since": "soon"}):
         with pytest.raises(OpsError):
             ledger.query(**options)

@@ -144,6 +144,13 @@ AREA = Area(
                 "先查明上次切换的原因。确需再次切换：-e failover_acknowledge_flap=true。",
             ),
         ),
+        "failover.incident": Rule(
+            title=Text("No incident under way", "没有处理中的事件"),
+            fix=Text(
+                "Switch when it is resolved. If the switch is what resolves it: -e failover_incident={item}.",
+                "待事件解决后再切换。若切换正是该事件的处置措施：-e failover_incident={item}。",
+            ),
+        ),
         "failover.proxy": Rule(
             title=Text("Proxies can be switched", "代理可切换"),
             fix=Text("`nginx -t` on {item} names the line.", "在 {item} 上执行 `nginx -t` 查看出错行。"),
@@ -320,6 +327,10 @@ AREA = Area(
             "{item} 上最新备份（{at}）校验未通过",
         ),
         "failover.no_backup": Text("no backup was found on {item}", "{item} 上未找到备份"),
+        "failover.incident_open": Text(
+            "incident {item} ({priority}) is {state}, and people are busy with it: expected no urgent one that is not over",
+            "事件 {item}（{priority}）处于 {state} 状态，人员正在处理：切换前不应有未解决的紧急事件",
+        ),
         "failover.flap": Text(
             "{primary} serves since {ago:.0f} s only: expected {limit:.0f} s between two switches",
             "{primary} 接管仅 {ago:.0f} 秒：两次切换应间隔 {limit:.0f} 秒以上",

@@ -17,6 +17,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.check import C
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.errors import OpsError
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.config import majority, raise_needed
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.failover.drive.area import AREA
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.incidents import urgent
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.systemctl import unit_name
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import one_line, size
 
@@ -64,7 +65,8 @@ class Hosts:
 class Request:
     """What the operator asked for. Times in seconds; ``quorum`` 0 is the majority of the voters.
 
-    ``ended`` are the runs that are over and still hold a host, which did not answer in their end: their locks are nobody's.
+    ``incidents`` are the last event of each incident, ``incident`` names the one that the switch is to resolve. ``ended``
+    are the runs that are over and still hold a host, which did not answer in their end: their locks are nobody's.
     """
 
     mode: str
@@ -83,6 +85,8 @@ class Request:
     fault_at: str = ""
     without: Sequence[str] = ()
     quorum: int = 0
+    incident: str = ""
+    incidents: Sequence[Mapping[str, Any]] = ()
     replicated: bool = True
     service: str = ""
     ended: Sequence[str] = ()
@@ -217,7 +221,11 @@ class _Judge:
             return self._told("none", list(self._reachable()))
         rules = [self._confirmed, self._reachable, self._locks, self._quorum, self._grants, self._guards, self._flap]
         rules += [self._room, self._proxies, self._replica, self._snapshots, self._clocks]
-        rules += [self._database, self._same, self._lag, self._backup] if way == "planned" else [self._dead, self._loss]
+        rules += (
+            [self._database, self._same, self._lag, self._backup, self._incidents]
+            if way == "planned"
+            else [self._dead, self._loss]
+        )
         found = [check for rule in rules for check in rule()]
         return self._told(way, [*self._classified(), *found])
 
@@ -374,6 +382,14 @@ class _Judge:
         # The first epoch was no switch.
         if self.epoch > 1 and ago < self.request.antiflap and not self.request.acknowledge_flap:
             yield self._no("failover.antiflap", "flap", primary=self.old, ago=ago, limit=self.request.antiflap)
+
+    def _incidents(self) -> Iterator[Check]:
+        """What can wait does not get in the way of people who are busy; an emergency cannot."""
+        for one in urgent(self.request.incidents):
+            if self.request.mode != "emergency" and one.subject != self.request.incident:
+                yield self._no(
+                    "failover.incident", "incident_open", item=one.subject, priority=one.priority, state=one.state
+                )
 
     def _room(self) -> Iterator[Check]:
         held = part(self.looks[self.old], "database", "bytes") or self._held_bytes()
