@@ -62,6 +62,23 @@ def disk(place: Path) -> Iterator[Mount]:
         subprocess.run(["umount", "-l", str(where)], check=True)
 
 
+@pytest.fixture
+def failing(disk: Mount, place: Path) -> Iterator[Path]:
+    """Mount a file system that has room, on a disk that has not: writing succeeds, and bringing it to the disk fails."""
+    image, where = disk(12) / "image", place / "failing"
+    where.mkdir()
+    with image.open("wb") as stream:
+        stream.truncate(128 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1", str(image)], check=True)
+    mounted = subprocess.run(
+        ["mount", "-o", "loop", str(image), str(where)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no loop device here: {mounted.stderr.strip()}")
+    yield where
+    subprocess.run(["umount", str(where)], check=True)
+
+
 def read_only(where: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(where)], check=True)
 
@@ -174,6 +191,16 @@ def dest(place: Path) -> Path:
     directory = place / "backups"
     directory.mkdir(mode=0o750)
     return directory
+
+
+def test_a_disk_that_fails_behind_the_copy(place: Path, dest: Path, failing: Path) -> None:
+    """All of the copy is in memory and passes its checks there; only the disk knows that it is lost."""
+    path = make_database(place / "learning.db", 40_000)
+    assert path.stat().st_size > 20 << 20
+    with pytest.raises(OpsError, match="No space left on device.*full or failing"):
+        back_up(path, failing)
+    assert [one.name for one in failing.iterdir() if one.name != "lost+found"] == []
+    assert not back_up(path, dest).failed
 
 
 KILLED = """

@@ -20,6 +20,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.restore
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.run import verify
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.verify.scratch import places, private_directory
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import listed
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.write_back import sync
 
 # Offsets of the file format versions; 2 is WAL, 1 is a rollback journal (SQLite file format, section 1.3.3).
 WAL_VERSIONS = (18, b"\2\2", b"\1\1")
@@ -99,7 +100,7 @@ def dress(attempt: Attempt, place: Place, staged: Path) -> None:
         if (uid, gid) != (os.geteuid(), os.getegid()):
             os.fchown(descriptor, uid, gid)
         os.pwrite(descriptor, wal if _wal(attempt, place) else rollback, offset)
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 

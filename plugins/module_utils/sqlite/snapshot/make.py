@@ -30,6 +30,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapsho
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.files import pack, prove_archive
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapshot.names import DATABASE, SUFFIXES
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.target import Target
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.write_back import sync
 
 
 @dataclass
@@ -144,7 +145,7 @@ def _tools() -> dict[str, str]:
 
 
 def _synced(descriptor: int) -> bool:
-    os.fsync(descriptor)
+    sync(descriptor)
     return True
 
 

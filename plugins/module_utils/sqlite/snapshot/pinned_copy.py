@@ -3,14 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Copy a database that a reader keeps pinned: one pass in the kernel, with the log laid over it.
 
-The bytes do not come by here, so it takes as long as ``cp``. What is written is given to the disk at once and a stretch
-at a time, so that the last fsync finds nothing to do and the application's own never wait behind a gigabyte of ours.
+The bytes do not come by here, so it takes as long as ``cp``. What is written is given to the disk on the way.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
@@ -31,12 +29,9 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.snapsho
     read_index,
     wal_salts,
 )
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.write_back import STRETCH, give
 
-# So much is given to the disk at a time, and on its way there at most twice as much: what an fsync of the application
-# may have to wait for. With four times as much the slowest of 6,000 took 55 ms, without a limit 213, like this 31.
-CHUNK = 8 << 20
 BUFFER = 1 << 20
-SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE = 1, 2
 # Bytes 18 and 19 of a database that is not in WAL mode: a snapshot is one file, and opening it makes no other.
 VERSIONS = slice(18, 20)
 NO_WAL = b"\x01\x01"
@@ -128,12 +123,19 @@ def _stream(layout: Layout, database: int, wal: int, out: int, tell: Tell) -> No
     with contextlib.suppress(OSError):
         os.posix_fadvise(database, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     # Giving it to the disk costs a fifth of the copy's time, which another core has to spare.
-    with ThreadPoolExecutor(1) as disk:
-        for start in range(0, layout.total, CHUNK):
-            end = min(start + CHUNK, layout.total)
+    disk, given = ThreadPoolExecutor(1), []
+    try:
+        for start in range(0, layout.total, STRETCH):
+            end = min(start + STRETCH, layout.total)
             _stretch(layout, database, wal, out, start, end)
-            disk.submit(_write_back, out, start)
+            given.append(disk.submit(give, out, start))
             tell("copy", end / layout.total)
+    finally:
+        # A disk that is slower must not keep the database pinned: who syncs the file gives it the rest.
+        disk.shutdown(cancel_futures=True)
+    for one in given:
+        if not one.cancelled():
+            one.result()
 
 
 def _stretch(layout: Layout, database: int, wal: int, out: int, start: int, end: int) -> None:
@@ -188,12 +190,3 @@ def _write(descriptor: int, raw: bytes, offset: int) -> int:
         count = os.pwrite(descriptor, view, offset)
         view, offset = view[count:], offset + count
     return len(raw)
-
-
-def _write_back(out: int, offset: int) -> None:
-    """Have the disk take a stretch, and wait for the one before. Not posix_fadvise: it waits for all CPUs, one by one."""
-    with contextlib.suppress(OSError, AttributeError):
-        kernel = ctypes.CDLL(None)
-        for start, flag in ((offset, SYNC_FILE_RANGE_WRITE), (offset - CHUNK, SYNC_FILE_RANGE_WAIT_BEFORE)):
-            if start >= 0:
-                kernel.sync_file_range(out, ctypes.c_int64(start), ctypes.c_int64(CHUNK), flag)

@@ -26,6 +26,7 @@ from ansible_collections.bilingual_tutor.ops.plugins.module_utils.sqlite.header 
     read_header,
 )
 from ansible_collections.bilingual_tutor.ops.plugins.module_utils.words import size
+from ansible_collections.bilingual_tutor.ops.plugins.module_utils.write_back import sync
 
 CHUNK = 1 << 20
 GZIP, ZSTD = ".gz", ".zst"
@@ -95,7 +96,7 @@ class Reading:
                     view = memoryview(piece)
                     while view:
                         view = view[stream.write(view) :]
-                os.fsync(descriptor)
+                sync(descriptor)
             except (Unreadable, NoRoom, OSError):
                 pieces.close()
                 self._drain(chunks)
