@@ -157,7 +157,8 @@ class Proxy:
 
     def start(self) -> None:
         self.process = subprocess.Popen([NGINX or "", "-c", str(self.top / "nginx.conf")], stderr=subprocess.DEVNULL)
-        wait("nginx has a pid file", lambda: (self.top / "nginx.pid").exists() and (self.top / "nginx.pid").read_text())
+        # A worker calls itself one a moment after it was started.
+        wait("nginx has a worker", lambda: (master := self.site.master()) and self.site.workers(master))
 
     def stop(self) -> None:
         if self.process:
